@@ -1,0 +1,29 @@
+# terrane_add_test(NAME SOURCES file... DEPENDS module... [LABELS label...] [RANKS n...] [TIMEOUT seconds] [ARGUMENTS ...])
+#
+# One Catch2 executable and one ctest entry; with RANKS one entry per world size, started by mpirun
+# (NAME_ranks_2 ...). An executable that finds its data, PyTorch or device missing exits with 77 after printing
+# the reason (tests/support/skip.hpp): ctest shows it as skipped, never as passed.
+function(terrane_add_test name)
+  cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;DEPENDS;LABELS;RANKS;LIBRARIES" ${ARGN})
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 300)
+  endif()
+  add_executable(test_${name} ${ARG_SOURCES})
+  list(TRANSFORM ARG_DEPENDS PREPEND terrane_)
+  target_link_libraries(test_${name} PRIVATE terrane_options terrane_test_support ${ARG_DEPENDS} ${ARG_LIBRARIES})
+  target_compile_definitions(test_${name} PRIVATE
+    TERRANE_SHARED_DATA="${PROJECT_SOURCE_DIR}/../shared/data" TERRANE_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+  if(ARG_RANKS)
+    foreach(ranks IN LISTS ARG_RANKS)
+      add_test(NAME ${name}_ranks_${ranks}
+               COMMAND ${MPIEXEC_EXECUTABLE} ${TERRANE_MPIRUN_FLAGS} -n ${ranks} $<TARGET_FILE:test_${name}>)
+      set_tests_properties(${name}_ranks_${ranks} PROPERTIES
+        TIMEOUT ${ARG_TIMEOUT} SKIP_RETURN_CODE 77 LABELS "${ARG_LABELS};mpi" PROCESSORS 2
+        ENVIRONMENT "OMP_NUM_THREADS=1;OMPI_ALLOW_RUN_AS_ROOT=1;OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1")
+    endforeach()
+  else()
+    add_test(NAME ${name} COMMAND test_${name})
+    set_tests_properties(${name} PROPERTIES TIMEOUT ${ARG_TIMEOUT} SKIP_RETURN_CODE 77 LABELS "${ARG_LABELS}"
+      ENVIRONMENT "OMP_NUM_THREADS=2")
+  endif()
+endfunction()

@@ -1,0 +1,20 @@
+# The compile options every target of ours gets; third-party headers are SYSTEM and stay silent.
+find_program(CCACHE_PROGRAM ccache)
+if(CCACHE_PROGRAM AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE_PROGRAM})
+  set(CMAKE_CUDA_COMPILER_LAUNCHER ${CCACHE_PROGRAM})
+endif()
+
+add_library(terrane_options INTERFACE)
+target_compile_options(terrane_options INTERFACE
+  $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Wcast-qual>
+  # Floating-point contraction would let two compilers, or two inlining decisions, round differently.
+  $<$<COMPILE_LANGUAGE:CXX>:-ffp-contract=off>)
+if(TERRANE_WERROR)
+  target_compile_options(terrane_options INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Werror>)
+endif()
+if(TERRANE_SANITIZE)
+  target_compile_options(terrane_options INTERFACE
+    $<$<COMPILE_LANGUAGE:CXX>:-fsanitize=${TERRANE_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all>)
+  target_link_options(terrane_options INTERFACE -fsanitize=${TERRANE_SANITIZE})
+endif()

@@ -1,0 +1,104 @@
+#include "base/file.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+
+#include "base/error.hpp"
+
+namespace terrane {
+
+namespace {
+
+[[noreturn]] void fail(const std::filesystem::path& path, const char* action, int reason) {
+    const bool create = std::strcmp(action, "create") == 0;
+    throw Error(create ? ExitCode::cannot_create : ExitCode::io_error, 901,
+                fmt::format("can't {} {}: {}.", action, path.string(), std::strerror(reason)),
+                reason == ENOSPC ? "Free some space and run the same command again." : "");
+}
+
+void sync_path(const std::filesystem::path& path, int flags) {
+    const int descriptor = ::open(path.c_str(), flags | O_CLOEXEC);
+    if (descriptor < 0) fail(path, "open for fsync", errno);
+    const int failed = ::fsync(descriptor) == 0 ? 0 : errno;
+    ::close(descriptor);
+    if (failed != 0) fail(path, "fsync", failed);
+}
+
+}  // namespace
+
+CheckedFile::CheckedFile(std::filesystem::path path) : path_(std::move(path)) {
+    descriptor_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    if (descriptor_ < 0) fail(path_, "create", errno);
+}
+
+CheckedFile::~CheckedFile() {
+    if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+void CheckedFile::write(std::span<const std::byte> bytes) {
+    while (!bytes.empty()) {
+        const ssize_t written = ::write(descriptor_, bytes.data(), bytes.size());
+        if (written < 0) {
+            if (errno == EINTR) continue;
+            fail(path_, "write", errno);
+        }
+        bytes = bytes.subspan(static_cast<std::size_t>(written));
+    }
+}
+
+void CheckedFile::finish() {
+    if (::fsync(descriptor_) != 0) fail(path_, "fsync", errno);
+    const int descriptor = std::exchange(descriptor_, -1);
+    if (::close(descriptor) != 0) fail(path_, "close", errno);
+}
+
+void write_file_atomically(const std::filesystem::path& path, std::span<const std::byte> content) {
+    std::filesystem::path temporary = path;
+    temporary += ".tmp";
+    try {
+        CheckedFile file(temporary);
+        file.write(content);
+        file.finish();
+        publish_by_rename(temporary, path);
+    } catch (...) {
+        std::error_code ignored;
+        std::filesystem::remove(temporary, ignored);
+        throw;
+    }
+}
+
+void write_file_atomically(const std::filesystem::path& path, std::string_view content) {
+    write_file_atomically(path, std::as_bytes(std::span(content.data(), content.size())));
+}
+
+void sync_folder(const std::filesystem::path& folder) { sync_path(folder, O_RDONLY | O_DIRECTORY); }
+void sync_file(const std::filesystem::path& path) { sync_path(path, O_RDONLY); }
+
+void publish_by_rename(const std::filesystem::path& temporary, const std::filesystem::path& final_path) {
+    if (::rename(temporary.c_str(), final_path.c_str()) != 0) fail(final_path, "rename onto", errno);
+    const std::filesystem::path parent = final_path.parent_path();
+    sync_folder(parent.empty() ? std::filesystem::path(".") : parent);
+}
+
+std::string read_text_file(const std::filesystem::path& path, std::size_t limit) {
+    std::ifstream file(path, std::ios::binary | std::ios::ate);
+    if (!file) {
+        throw Error(ExitCode::input_missing, 902, fmt::format("{} can't be opened: {}.", path.string(), std::strerror(errno)));
+    }
+    const std::streamoff size = file.tellg();
+    if (size < 0 || static_cast<std::size_t>(size) > limit) {
+        throw Error(ExitCode::data_invalid, 902,
+                    fmt::format("{} is larger than the {} bytes expected of such a file.", path.string(), limit));
+    }
+    std::string text(static_cast<std::size_t>(size), '\0');
+    file.seekg(0);
+    file.read(text.data(), size);
+    if (!file) throw Error(ExitCode::io_error, 902, fmt::format("reading {} failed.", path.string()));
+    return text;
+}
+
+}  // namespace terrane
