@@ -147,7 +147,6 @@ struct Train {
     std::int64_t global_batch = 8;       ///< samples per optimizer step over all ranks and micro-steps
     std::int64_t batch = 0;              ///< samples per rank and micro-step; 0: global_batch / ranks
     std::string precision = "fp32";      ///< fp32, bf16
-    double loss_spike = 0;               ///< reserved for rollback policies; 0: off
     std::string init_weights;            ///< checkpoint or safetensors file to start from
     std::string resume = "auto";         ///< auto, never, or a checkpoint folder
     std::int64_t prefetch = 4;           ///< batches the feeder reads ahead
