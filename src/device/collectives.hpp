@@ -1,0 +1,41 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+namespace terrane::device {
+
+/// What a training step asks of the other ranks. Sums are in place, element by element over all ranks, and
+/// equal bits for equal inputs and world size. comm::Communicator implements it; `SingleRank` below is the
+/// world of one.
+class Collectives {
+  public:
+    using Ticket = std::int64_t;
+
+    virtual ~Collectives() = default;
+    virtual int rank() const = 0;
+    virtual int size() const = 0;
+
+    virtual void sum(std::span<float> values) = 0;
+    virtual void sum(std::span<double> values) = 0;
+    virtual void sum(std::span<std::int64_t> values) = 0;
+
+    /// Begins the sum of a gradient bucket; the values may be neither read nor written until wait() returned.
+    /// Buckets are started in the same order on every rank.
+    virtual Ticket start_sum(std::span<float> values) = 0;
+    virtual void wait(Ticket ticket) = 0;
+};
+
+/// One rank alone: every sum is what it was.
+class SingleRank final : public Collectives {
+  public:
+    int rank() const override { return 0; }
+    int size() const override { return 1; }
+    void sum(std::span<float>) override {}
+    void sum(std::span<double>) override {}
+    void sum(std::span<std::int64_t>) override {}
+    Ticket start_sum(std::span<float>) override { return 0; }
+    void wait(Ticket) override {}
+};
+
+}  // namespace terrane::device

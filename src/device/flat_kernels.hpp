@@ -1,0 +1,51 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+namespace terrane::device {
+
+/// A run of parameters within the flat buffers that share their multipliers. Segments are sorted and
+/// disjoint.
+struct UpdateSegment {
+    std::int64_t offset = 0;
+    std::int64_t length = 0;
+    float rate_multiplier = 1;
+    float decay_multiplier = 1;
+};
+
+/// Scalars of one optimizer step. gradient_scale multiplies every gradient first: 1 / (sum of loss weights),
+/// times the clipping factor.
+struct UpdateScalars {
+    double rate = 0;
+    double gradient_scale = 1;
+    double weight_decay = 0;
+    double momentum = 0;                       ///< SGD
+    double beta1 = 0, beta2 = 0, epsilon = 0;  ///< AdamW
+    std::int64_t step = 1;                     ///< 1 for the first update: AdamW's bias correction
+};
+
+/// Everything that runs over the flat parameter buffers. One pass each; results do not depend on the thread
+/// count.
+class FlatKernels {
+  public:
+    virtual ~FlatKernels() = default;
+
+    /// SGD with momentum as in PyTorch: g += decay * w; v = momentum * v + g; w -= rate * v.
+    virtual void sgd(std::span<float> parameters, std::span<const float> gradients, std::span<float> velocity,
+                     std::span<const UpdateSegment> segments, const UpdateScalars& scalars) = 0;
+
+    /// AdamW (Loshchilov and Hutter 2019, numbers as in PyTorch): w *= 1 - rate * decay; m, v running
+    /// moments; w -= rate * (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + epsilon).
+    virtual void adamw(std::span<float> parameters, std::span<const float> gradients,
+                       std::span<float> moment1, std::span<float> moment2,
+                       std::span<const UpdateSegment> segments, const UpdateScalars& scalars) = 0;
+
+    /// Sum of squares, accumulated in double over blocks of fixed size.
+    virtual double sum_of_squares(std::span<const float> values) = 0;
+
+    /// Whether any value is infinite or not a number.
+    virtual bool any_not_finite(std::span<const float> values) = 0;
+};
+
+}  // namespace terrane::device

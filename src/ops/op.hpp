@@ -1,0 +1,49 @@
+#pragma once
+
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "ops/activation.hpp"
+#include "ops/adaptive_pool.hpp"
+#include "ops/add.hpp"
+#include "ops/batch_norm.hpp"
+#include "ops/classify.hpp"
+#include "ops/concat.hpp"
+#include "ops/convolution.hpp"
+#include "ops/cross_entropy.hpp"
+#include "ops/dice.hpp"
+#include "ops/dropout.hpp"
+#include "ops/gated_sum.hpp"
+#include "ops/group_norm.hpp"
+#include "ops/layer_norm.hpp"
+#include "ops/linear.hpp"
+#include "ops/matmul.hpp"
+#include "ops/multiply.hpp"
+#include "ops/pool.hpp"
+#include "ops/resize.hpp"
+#include "ops/slice.hpp"
+#include "ops/softmax.hpp"
+#include "ops/transposed_convolution.hpp"
+
+namespace terrane::ops {
+
+/// The closed set of operations. A backend that lacks one says so when its plan is made, never in a step.
+using Op = std::variant<Activation, AdaptivePool, Add, BatchNorm, Classify, Concat, Convolution, CrossEntropy,
+                        Dice, Dropout, GatedSum, GroupNorm, LayerNorm, Linear, MatMul, Multiply, Pool, Resize,
+                        Slice, Softmax, TransposedConvolution>;
+
+/// An op together with what it is applied to: all a backend needs to plan it.
+struct OpDescriptor {
+    Op op;
+    std::vector<TensorSpec> inputs;
+    std::vector<TensorSpec> outputs;
+};
+
+/// Applies the op's shape rule. Throws InternalError if the inputs do not fit.
+OpDescriptor describe(const Op& op, std::vector<TensorSpec> inputs);
+std::string_view name_of(const Op& op);
+Cost cost_of(const OpDescriptor& descriptor);
+BackwardNeeds backward_needs_of(const Op& op);
+
+}  // namespace terrane::ops
