@@ -100,6 +100,7 @@ struct Model {
     std::string norm = "batch";          ///< batch, sync_batch, group
     double modality_dropout = 0;         ///< probability that a modality of a training sample is withheld
     std::int64_t decoder_channels = 128;
+    std::int64_t decoder_stride = 2;     ///< stride of the logits: 2 (fine objects) or 4 (cheaper)
     std::int64_t aspp_channels = 128;
     std::vector<std::int64_t> aspp_rates{6, 12, 18};  ///< at output stride 16; doubled at 8
     double dropout = 0.1;

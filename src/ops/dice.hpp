@@ -9,10 +9,10 @@ namespace terrane::ops {
 /// below). With p = softmax over valid pixels, I_c = sum p_c [t = c], S_c = sum p_c, T_c = sum [t = c]:
 ///   dice_c = (2 I_c + smooth) / (S_c + T_c + smooth); loss = 1 - mean over classes present in the labels of
 ///   dice_c.
-/// The sums are exchanged between ranks before the loss. Output: f64 [2] = {loss * W / ranks, 0}, where W is
-/// the sum of class_weights[t] over the valid pixels of all ranks: the optimizer step divides by the same
-/// normaliser as for cross-entropy, so that this term enters with exactly loss_weight * loss. Backward:
-/// d(loss_weight * W * loss)/dlogits; each rank adds its own pixels' part.
+/// The sums are exchanged between ranks before the loss. Output: f64 [2] = {loss * W / ranks, own W}, where W is the sum
+/// of class_weights[t] over the valid pixels of all ranks and own W over this rank's: the optimizer step divides by the
+/// same normaliser as for cross-entropy, so that this term enters with exactly loss_weight * loss.
+/// Backward: d(loss_weight * W * loss)/dlogits; each rank adds its own pixels' part.
 struct Dice {
     Corners corners = Corners::half_pixel;
     double smooth = 1;

@@ -1,0 +1,301 @@
+#include "graph/program.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+
+namespace terrane::graph {
+
+namespace {
+
+using device::Phase;
+
+double now() {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+constexpr unsigned char guard_pattern = 0xA5;
+
+}  // namespace
+
+Program::Program(ProgramPlan plan, device::Backend& backend, ParameterStore& store,
+                 device::Collectives& collectives)
+    : plan_(std::move(plan)),
+      backend_(backend),
+      store_(store),
+      collectives_(collectives),
+      arena_(backend.allocate(plan_.arena.bytes)),
+      inputs_(backend.allocate(plan_.input_bytes)),
+      persistent_(backend.allocate(plan_.persistent_bytes)) {
+    store_.adopt(plan_.graph);
+    for (const GradientTensor& gradient : plan_.schedule.gradients) {
+        gradients_.push_back({nullptr, plan_.graph.value(gradient.of).spec});
+    }
+    for (const ProgramPlan::Block& block : plan_.blocks) {
+        if (block.holds == ProgramPlan::Holds::gradient) {
+            gradients_[static_cast<std::size_t>(block.index)].data = arena_.data() + block.offset;
+        }
+    }
+    bind_nodes();
+    sum_views_.resize(plan_.schedule.steps.size());
+    for (std::size_t i = 0; i < plan_.schedule.steps.size(); ++i) {
+        const Step& step = plan_.schedule.steps[i];
+        if (const auto* backward = std::get_if<BackwardStep>(&step)) bind_backward(*backward);
+        if (const auto* sum = std::get_if<SumTermsStep>(&step)) {
+            for (const int term : sum->terms)
+                sum_views_[i].push_back(gradients_[static_cast<std::size_t>(term)]);
+        }
+        const auto* exchange = std::get_if<ExchangeStep>(&step);
+        const bool forward = std::holds_alternative<ForwardStep>(step) ||
+                             (exchange != nullptr && exchange->direction == ExchangeStep::Direction::forward);
+        if (forward) forward_steps_ = i + 1;
+    }
+    tickets_.reserve(plan_.schedule.steps.size());
+    profile_.resize(plan_.graph.nodes.size());
+}
+
+TensorView Program::view_of(ValueId id) const {
+    const Value& value = plan_.graph.value(id);
+    switch (value.kind) {
+        case ValueKind::input:
+            return {inputs_.data() + plan_.input_offsets[static_cast<std::size_t>(id.index)], value.spec};
+        case ValueKind::parameter:
+            return store_.parameter(*store_.find(value.name));
+        case ValueKind::state:
+            return store_.state(value.name);
+        case ValueKind::activation:
+            return {block(ProgramPlan::Holds::activation, id.index), value.spec};
+    }
+    return {};
+}
+
+std::byte* Program::block(ProgramPlan::Holds holds, int index) const {
+    for (const ProgramPlan::Block& candidate : plan_.blocks) {
+        if (candidate.holds == holds && candidate.index == index) return arena_.data() + candidate.offset;
+    }
+    return nullptr;
+}
+
+void Program::bind_nodes() {
+    for (std::size_t n = 0; n < plan_.graph.nodes.size(); ++n) {
+        const Node& node = plan_.graph.nodes[n];
+        const int index = static_cast<int>(n);
+        const device::Requirements& needs = plan_.schedule.plans[n]->requirements();
+        const ops::BackwardNeeds backward = ops::backward_needs_of(node.op);
+        NodeMemory memory;
+        for (std::size_t i = 0; i < node.inputs.size(); ++i) {
+            const TensorView view = view_of(node.inputs[i]);
+            const bool kept = (backward.inputs >> i & 1u) != 0;
+            const bool parameter = plan_.graph.value(node.inputs[i]).kind == ValueKind::parameter;
+            memory.inputs.push_back(view);
+            memory.backward_inputs.push_back({kept ? view.data : nullptr, view.spec});
+            memory.parameters.push_back({parameter ? view.data : nullptr, view.spec});
+        }
+        for (std::size_t i = 0; i < node.outputs.size(); ++i) {
+            const TensorView view = view_of(node.outputs[i]);
+            const bool kept = (backward.outputs >> i & 1u) != 0;
+            memory.outputs.push_back(view);
+            memory.backward_outputs.push_back({kept ? view.data : nullptr, view.spec});
+        }
+        memory.saved = block(ProgramPlan::Holds::saved, index);
+        memory.forward_workspace = block(ProgramPlan::Holds::forward_workspace, index);
+        memory.backward_workspace = block(ProgramPlan::Holds::backward_workspace, index);
+        memory.exchange = reinterpret_cast<double*>(block(ProgramPlan::Holds::exchange, index));
+        memory.persistent = persistent_.data() + plan_.persistent_offsets[n];
+        memory.forward_exchange = needs.forward_exchange;
+        memory.backward_exchange = needs.backward_exchange;
+        nodes_.push_back(std::move(memory));
+    }
+}
+
+void Program::bind_backward(const BackwardStep& step) {
+    NodeMemory& memory = nodes_[static_cast<std::size_t>(step.node)];
+    if (!memory.input_gradients.empty()) return;  // the second phase shares the first one's binding
+    for (std::size_t i = 0; i < step.output_terms.size(); ++i) {
+        device::GradientTerms terms;
+        for (std::size_t t = 0; t < terms.size(); ++t) {
+            const int gradient = step.output_terms[i][t];
+            terms[t] = gradient < 0 ? TensorView{nullptr, memory.outputs[i].spec}
+                                    : gradients_[static_cast<std::size_t>(gradient)];
+        }
+        memory.output_gradients.push_back(terms);
+    }
+    for (std::size_t i = 0; i < step.input_targets.size(); ++i) {
+        const BackwardStep::Target& target = step.input_targets[i];
+        TensorView view{nullptr, memory.inputs[i].spec};
+        if (target.gradient >= 0) view = gradients_[static_cast<std::size_t>(target.gradient)];
+        if (target.parameter.index >= 0) {
+            view = store_.gradient(*store_.find(plan_.graph.value(target.parameter).name));
+        }
+        memory.input_gradients.push_back({view, target.write});
+    }
+}
+
+TensorView Program::input(const std::string& name) const {
+    for (std::size_t i = 0; i < plan_.graph.values.size(); ++i) {
+        const Value& value = plan_.graph.values[i];
+        if (value.kind == ValueKind::input && value.name == name) return view_of({static_cast<int>(i)});
+    }
+    TERRANE_ASSERT(false, "the program has no input '{}'", name);
+    return {};
+}
+
+bool Program::has_input(const std::string& name) const {
+    return std::any_of(plan_.graph.values.begin(), plan_.graph.values.end(), [&](const Value& value) {
+        return value.kind == ValueKind::input && value.name == name;
+    });
+}
+
+TensorView Program::output(const std::string& name) const {
+    for (const auto& [known, id] : plan_.graph.outputs) {
+        if (known == name) return view_of(id);
+    }
+    TERRANE_ASSERT(false, "the program has no output '{}'", name);
+    return {};
+}
+
+void Program::parameters_changed() {
+    for (std::size_t n = 0; n < nodes_.size(); ++n) {
+        plan_.schedule.plans[n]->on_parameters_changed(nodes_[n].parameters, nodes_[n].persistent);
+    }
+}
+
+void Program::run_forward(const device::StepState& state) {
+    poison_arena();
+    for (std::size_t i = 0; i < forward_steps_; ++i) run_step(i, state, {});
+}
+
+void Program::run_training(const device::StepState& state, MicroStep micro_step) {
+    TERRANE_ASSERT(plan_.graph.mode == device::Mode::training, "run_training of an inference graph");
+    poison_arena();
+    tickets_.clear();
+    for (std::size_t i = 0; i < plan_.schedule.steps.size(); ++i) run_step(i, state, micro_step);
+    const double begin = profiling_ ? now() : 0;
+    for (const auto ticket : tickets_) collectives_.wait(ticket);
+    if (profiling_) collective_seconds_ += now() - begin;
+}
+
+void Program::run_step(std::size_t position, const device::StepState& state, MicroStep micro_step) {
+    const Step& step = plan_.schedule.steps[position];
+    set_guards(static_cast<int>(position));
+    const double begin = profiling_ ? now() : 0;
+    if (const auto* forward = std::get_if<ForwardStep>(&step)) {
+        run(*forward, state);
+        if (profiling_) profile_[static_cast<std::size_t>(forward->node)].forward += now() - begin;
+    } else if (const auto* backward = std::get_if<BackwardStep>(&step)) {
+        run(*backward, state, micro_step);
+        if (profiling_) profile_[static_cast<std::size_t>(backward->node)].backward += now() - begin;
+    } else if (const auto* exchange = std::get_if<ExchangeStep>(&step)) {
+        run(*exchange);
+        if (profiling_) collective_seconds_ += now() - begin;
+    } else if (const auto* sum = std::get_if<SumTermsStep>(&step)) {
+        run(*sum, static_cast<int>(position));
+    } else if (const auto* bucket = std::get_if<StartBucketStep>(&step)) {
+        if (micro_step.last && collectives_.size() > 1) {
+            const std::span<float> slice = store_.gradient_values().subspan(
+                static_cast<std::size_t>(bucket->offset), static_cast<std::size_t>(bucket->length));
+            tickets_.push_back(collectives_.start_sum(slice));
+        }
+        if (profiling_) collective_seconds_ += now() - begin;
+    }
+    check_guards(static_cast<int>(position));
+}
+
+void Program::run(const ForwardStep& step, const device::StepState& state) {
+    const NodeMemory& memory = nodes_[static_cast<std::size_t>(step.node)];
+    device::ForwardArguments arguments;
+    arguments.inputs = memory.inputs;
+    arguments.outputs = memory.outputs;
+    arguments.saved = memory.saved;
+    arguments.workspace = memory.forward_workspace;
+    arguments.persistent = memory.persistent;
+    arguments.exchange = memory.exchange;
+    arguments.step = &state;
+    arguments.phase = step.phase;
+    plan_.schedule.plans[static_cast<std::size_t>(step.node)]->forward(arguments);
+}
+
+void Program::run(const ExchangeStep& step) {
+    const NodeMemory& memory = nodes_[static_cast<std::size_t>(step.node)];
+    const std::int64_t count = step.direction == ExchangeStep::Direction::forward ? memory.forward_exchange
+                                                                                  : memory.backward_exchange;
+    collectives_.sum(std::span<double>(memory.exchange, static_cast<std::size_t>(count)));
+}
+
+void Program::run(const BackwardStep& step, const device::StepState& state, MicroStep micro_step) {
+    NodeMemory& memory = nodes_[static_cast<std::size_t>(step.node)];
+    for (std::size_t i = 0; i < memory.input_gradients.size(); ++i) {
+        const BackwardStep::Target& target = step.input_targets[i];
+        const bool adds = target.parameter.index >= 0 && !micro_step.first;
+        memory.input_gradients[i].write = adds ? device::GradientWrite::accumulate : target.write;
+    }
+    device::BackwardArguments arguments;
+    arguments.inputs = memory.backward_inputs;
+    arguments.outputs = memory.backward_outputs;
+    arguments.output_gradients = memory.output_gradients;
+    arguments.input_gradients = memory.input_gradients;
+    arguments.saved = memory.saved;
+    arguments.workspace = memory.backward_workspace;
+    arguments.persistent = memory.persistent;
+    arguments.exchange = memory.exchange;
+    arguments.step = &state;
+    arguments.phase = step.phase;
+    plan_.schedule.plans[static_cast<std::size_t>(step.node)]->backward(arguments);
+}
+
+void Program::run(const SumTermsStep& step, int position) {
+    const std::vector<TensorView>& views = sum_views_[static_cast<std::size_t>(position)];
+    device::ForwardArguments arguments;
+    arguments.inputs = views;
+    arguments.outputs = std::span(views).first(1);
+    arguments.workspace = block(ProgramPlan::Holds::sum_workspace, position);
+    step.plan->forward(arguments);
+}
+
+LossTotals Program::losses() const {
+    LossTotals totals;
+    for (std::size_t i = 0; i < plan_.graph.losses.size(); ++i) {
+        double values[2] = {0, 0};
+        const ValueId id = plan_.graph.losses[i];
+        backend_.copy_to_host(reinterpret_cast<std::byte*>(values), view_of(id).data, sizeof(values));
+        const ops::Op& op = plan_.graph.nodes[static_cast<std::size_t>(plan_.graph.value(id).producer)].op;
+        double weight = 1;
+        if (const auto* cross_entropy = std::get_if<ops::CrossEntropy>(&op))
+            weight = cross_entropy->loss_weight;
+        if (const auto* dice = std::get_if<ops::Dice>(&op)) weight = dice->loss_weight;
+        totals.sum += weight * values[0];
+        if (i == 0) totals.normaliser = values[1];
+    }
+    return totals;
+}
+
+void Program::poison_arena() {
+    if (plan_.guard_bytes == 0) return;
+    std::memset(arena_.data(), 0xFF, arena_.bytes());  // NaN in every floating type
+}
+
+void Program::set_guards(int position) {
+    if (plan_.guard_bytes == 0) return;
+    for (const ProgramPlan::Block& born : plan_.blocks) {
+        if (born.lifetime.first == position) std::memset(guard_of(born), guard_pattern, plan_.guard_bytes);
+    }
+}
+
+void Program::check_guards(int position) const {
+    if (plan_.guard_bytes == 0) return;
+    for (const ProgramPlan::Block& alive : plan_.blocks) {
+        if (alive.lifetime.first > position || alive.lifetime.last < position) continue;
+        const std::byte* guard = guard_of(alive);
+        for (std::size_t i = 0; i < plan_.guard_bytes; ++i) {
+            TERRANE_ASSERT(guard[i] == std::byte{guard_pattern},
+                           "step {} wrote behind block {} of node or value {}", position,
+                           static_cast<int>(alive.holds), alive.index);
+        }
+    }
+}
+
+std::byte* Program::guard_of(const ProgramPlan::Block& guarded) const {
+    return arena_.data() + guarded.offset + guarded.lifetime.bytes - plan_.guard_bytes;
+}
+
+}  // namespace terrane::graph

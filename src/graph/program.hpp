@@ -1,0 +1,110 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "device/collectives.hpp"
+#include "graph/parameter_store.hpp"
+#include "graph/program_plan.hpp"
+
+namespace terrane::graph {
+
+/// Where within an optimizer step a micro-step stands: the first overwrites gradients, later ones add to
+/// them, the last sums them over the ranks.
+struct MicroStep {
+    bool first = true;
+    bool last = true;
+};
+
+/// Sum of a step's losses and of its weights on this rank; add both up over ranks and micro-steps, then
+/// divide.
+struct LossTotals {
+    double sum = 0;
+    double normaliser = 0;
+};
+
+/// A planned graph with memory: runs forward, or forward and backward, without allocating, searching or
+/// waiting.
+class Program {
+  public:
+    /// Allocates what the plan says. `store` must hold the graph's parameters (ParameterStore::adopt is
+    /// called here for its states). Backend, store and collectives must outlive the program.
+    Program(ProgramPlan plan, device::Backend& backend, ParameterStore& store,
+            device::Collectives& collectives);
+
+    /// The slot of a named input; fill it before each run. Throws InternalError for an unknown name.
+    TensorView input(const std::string& name) const;
+    bool has_input(const std::string& name) const;
+    /// A named output; valid until the next run.
+    TensorView output(const std::string& name) const;
+
+    /// Tells every plan that the store's parameters have changed (after each update, after loading).
+    void parameters_changed();
+
+    /// Runs all forward steps (of an inference graph, or of a training graph without its backward part).
+    void run_forward(const device::StepState& state);
+
+    /// Runs forward and backward. The gradients in the store are sums, not means; after the last micro-step
+    /// they are summed over all ranks.
+    void run_training(const device::StepState& state, MicroStep micro_step);
+
+    /// This rank's loss of the last run.
+    LossTotals losses() const;
+
+    const ProgramPlan& plan() const { return plan_; }
+
+    /// Seconds spent per node since reset_profile(), forward and backward apart; measured only while enabled.
+    struct NodeTime {
+        double forward = 0;
+        double backward = 0;
+    };
+    void enable_profile(bool enabled) { profiling_ = enabled; }
+    const std::vector<NodeTime>& profile() const { return profile_; }
+    double collective_seconds() const { return collective_seconds_; }
+
+  private:
+    struct NodeMemory {
+        std::vector<TensorView> inputs, outputs;
+        std::vector<TensorView> backward_inputs,
+            backward_outputs;                ///< null where backward does not need them
+        std::vector<TensorView> parameters;  ///< null where an input is no parameter
+        std::vector<device::GradientTerms> output_gradients;
+        std::vector<device::GradientTarget> input_gradients;
+        std::byte* saved = nullptr;
+        std::byte* forward_workspace = nullptr;
+        std::byte* backward_workspace = nullptr;
+        std::byte* persistent = nullptr;
+        double* exchange = nullptr;
+        std::int64_t forward_exchange = 0, backward_exchange = 0;
+    };
+
+    TensorView view_of(ValueId id) const;
+    std::byte* block(ProgramPlan::Holds holds, int index) const;
+    void bind_nodes();
+    void bind_backward(const BackwardStep& step);
+    void run_step(std::size_t position, const device::StepState& state, MicroStep micro_step);
+    void run(const ForwardStep& step, const device::StepState& state);
+    void run(const ExchangeStep& step);
+    void run(const BackwardStep& step, const device::StepState& state, MicroStep micro_step);
+    void run(const SumTermsStep& step, int position);
+    void poison_arena();
+    void set_guards(int position);
+    void check_guards(int position) const;
+    std::byte* guard_of(const ProgramPlan::Block& guarded) const;
+
+    ProgramPlan plan_;
+    device::Backend& backend_;
+    ParameterStore& store_;
+    device::Collectives& collectives_;
+    device::Buffer arena_, inputs_, persistent_;
+    std::vector<NodeMemory> nodes_;
+    std::vector<TensorView> gradients_;
+    std::vector<std::vector<TensorView>> sum_views_;  ///< per step
+    std::vector<device::Collectives::Ticket> tickets_;
+    std::size_t forward_steps_ = 0;
+    bool profiling_ = false;
+    std::vector<NodeTime> profile_;
+    double collective_seconds_ = 0;
+};
+
+}  // namespace terrane::graph
