@@ -1,0 +1,25 @@
+#pragma once
+
+#include <vector>
+
+#include "device/flat_kernels.hpp"
+
+namespace terrane::cpu {
+
+/// OpenMP over blocks of fixed size. Sums are formed per block and added up in the order of the blocks, so
+/// that no result depends on the number of threads.
+class FlatKernels final : public device::FlatKernels {
+  public:
+    void sgd(std::span<float> parameters, std::span<const float> gradients, std::span<float> velocity,
+             std::span<const device::UpdateSegment> segments, const device::UpdateScalars& scalars) override;
+    void adamw(std::span<float> parameters, std::span<const float> gradients, std::span<float> moment1,
+               std::span<float> moment2, std::span<const device::UpdateSegment> segments,
+               const device::UpdateScalars& scalars) override;
+    double sum_of_squares(std::span<const float> values) override;
+    bool any_not_finite(std::span<const float> values) override;
+
+  private:
+    std::vector<double> block_sums_;  // kept between calls, so that a step allocates nothing
+};
+
+}  // namespace terrane::cpu
