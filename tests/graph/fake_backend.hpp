@@ -1,0 +1,27 @@
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "device/backend.hpp"
+
+namespace terrane::test {
+
+/// A backend whose plans need what the test says and record what they are asked, so that scheduling can be
+/// tested without arithmetic.
+class FakeBackend final : public device::Backend {
+  public:
+    std::map<std::string, device::Requirements> requirements;  ///< by op name
+
+    std::string name() const override { return "fake"; }
+    std::string description() const override { return "records plans"; }
+    device::Buffer allocate(std::size_t bytes) override { return device::allocate_host(bytes); }
+    std::unique_ptr<device::OpPlan> make_plan(const device::PlanRequest& request) override;
+    device::FlatKernels& flat_kernels() override;
+    device::SampleKernels& sample_kernels() override;
+    void copy_to_device(std::byte* device, const std::byte* host, std::size_t bytes) override;
+    void copy_to_host(std::byte* host, const std::byte* device, std::size_t bytes) override;
+    void synchronise() override {}
+};
+
+}  // namespace terrane::test
