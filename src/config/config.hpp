@@ -26,7 +26,7 @@ struct Grid {
 /// One sensor product: rasters that share bands and meaning.
 struct Modality {
     std::string name;
-    std::vector<std::string> files;      ///< paths or globs, relative to the config file
+    std::vector<std::string> files;      ///< paths or globs; absolute once read (relative ones: to the config file)
     std::string scene;                   ///< regular expression whose first group is the scene id; empty: file stem
     std::vector<std::int64_t> bands;     ///< 1-based; empty: all
     std::string resampling = "bilinear"; ///< nearest, bilinear, cubic, average
@@ -192,6 +192,8 @@ struct Runtime {
     std::string progress = "auto";       ///< auto, bar, line, none
     double collective_timeout = 1800;    ///< seconds
     double max_time = 0;                 ///< seconds; 0: no limit
+    std::string log_level = "info";      ///< debug, info, warning
+    std::string log_format = "text";     ///< text, json
 };
 
 struct Config {
@@ -212,7 +214,7 @@ struct Config {
     Predict predict;
     Data data;
     Runtime runtime;
-    std::string folder;                  ///< folder of the first config file: relative file names start there
+    std::string folder;                  ///< absolute folder of the first config file; empty without one
 };
 
 }  // namespace terrane::config
