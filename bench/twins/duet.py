@@ -20,6 +20,7 @@ class DuetOptions:
     modalities: list
     classes: int
     encoder: str = "resnet18"
+    encoder_width: int = 64
     output_stride: int = 16
     decoder_channels: int = 128
     decoder_stride: int = 2
@@ -91,10 +92,11 @@ class Encoder(nn.Module):
             reached *= stride
             return stride
 
-        self.conv1 = nn.Conv2d(modality.bands, 64, 7, stride_towards(2), 3, bias=False)
-        self.bn1 = make_norm(options.norm, 64)
+        width = options.encoder_width
+        self.conv1 = nn.Conv2d(modality.bands, width, 7, stride_towards(2), 3, bias=False)
+        self.bn1 = make_norm(options.norm, width)
         self.pooled = stride_towards(4) == 2
-        channels, dilation = 64, 1
+        channels, dilation = width, 1
         for stage in range(1, 5):
             stride, first_dilation = 1, dilation
             if stage > 1:
@@ -104,7 +106,7 @@ class Encoder(nn.Module):
                     stride = stride_towards(2 << stage)
             blocks = []
             for index in range(depths[stage - 1]):
-                block = ResidualBlock(kind, options.norm, channels, 64 << (stage - 1), stride if index == 0 else 1,
+                block = ResidualBlock(kind, options.norm, channels, width << (stage - 1), stride if index == 0 else 1,
                                       first_dilation if index == 0 else dilation)
                 blocks.append(block)
                 channels = block.channels
@@ -177,7 +179,7 @@ class Duet(nn.Module):
         self.options = options
         self.encoder = nn.ModuleDict({m.name: Encoder(options, m) for m in options.modalities})
         expansion = 4 if DESIGNS[options.encoder][0] == "bottleneck" else 1
-        channels = [64] + [(64 << stage) * expansion for stage in range(4)]
+        channels = [options.encoder_width] + [(options.encoder_width << stage) * expansion for stage in range(4)]
         if len(options.modalities) > 1:
             for index, width in enumerate(channels):
                 setattr(self, f"fusion{index}", GateConvolutions(options, width))

@@ -96,6 +96,7 @@ struct Augment {
 struct Model {
     std::string name = "duet";
     std::string encoder = "resnet18";    ///< resnet18, resnet34, resnet50
+    std::int64_t encoder_width = 64;     ///< channels of the first stage; 64 is the published network
     std::int64_t output_stride = 16;     ///< 8 or 16
     std::string norm = "batch";          ///< batch, sync_batch, group
     double modality_dropout = 0;         ///< probability that a modality of a training sample is withheld

@@ -41,7 +41,7 @@ ValueId fuse(GraphBuilder& build, const NetworkInputs& inputs, std::vector<Value
 
 std::vector<ValueId> encode(GraphBuilder& build, const config::Model& model, const NetworkInputs& inputs,
                             const NetworkValues& values, NormKind norm) {
-    const ResNetDesign design = resnet_from_name(model.encoder);
+    const ResNetDesign design = resnet_from_name(model.encoder, model.encoder_width);
     std::vector<ResNetEncoder> encoders;
     for (const ModalityInput& modality : inputs.modalities) {
         encoders.emplace_back(design, norm, modality.scale, model.output_stride);

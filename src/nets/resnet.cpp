@@ -9,14 +9,14 @@ using graph::GraphBuilder;
 using graph::ValueId;
 
 std::int64_t ResNetDesign::channels(int stage) const {
-    const std::int64_t width = std::int64_t{64} << (stage - 1);
-    return block == Block::basic ? width : 4 * width;
+    const std::int64_t channels_inside = width << (stage - 1);
+    return block == Block::basic ? channels_inside : 4 * channels_inside;
 }
 
-ResNetDesign resnet_from_name(std::string_view name) {
-    if (name == "resnet18") return {ResNetDesign::Block::basic, {2, 2, 2, 2}};
-    if (name == "resnet34") return {ResNetDesign::Block::basic, {3, 4, 6, 3}};
-    if (name == "resnet50") return {ResNetDesign::Block::bottleneck, {3, 4, 6, 3}};
+ResNetDesign resnet_from_name(std::string_view name, std::int64_t width) {
+    if (name == "resnet18") return {ResNetDesign::Block::basic, {2, 2, 2, 2}, width};
+    if (name == "resnet34") return {ResNetDesign::Block::basic, {3, 4, 6, 3}, width};
+    if (name == "resnet50") return {ResNetDesign::Block::bottleneck, {3, 4, 6, 3}, width};
     throw Error(ExitCode::config_invalid, 541, fmt::format("model.encoder = \"{}\" is no encoder.", name),
                 "Use resnet18, resnet34 or resnet50.");
 }
@@ -32,7 +32,7 @@ std::int64_t ResNetEncoder::stride_towards(std::int64_t aim) {
 }
 
 ValueId ResNetEncoder::stem(GraphBuilder& build, ValueId x) {
-    return convolution_norm_relu(build, norm_, "conv1", "bn1", x, 64,
+    return convolution_norm_relu(build, norm_, "conv1", "bn1", x, design_.width,
                                  {.kernel = 7, .stride = stride_towards(2), .padding = 3});
 }
 
@@ -53,7 +53,7 @@ ValueId ResNetEncoder::stage(GraphBuilder& build, int stage, ValueId x) {
             stride = stride_towards(natural);
         }
     }
-    const std::int64_t width = std::int64_t{64} << (stage - 1);
+    const std::int64_t width = design_.width << (stage - 1);
     auto layer = build.scope("layer" + std::to_string(stage));
     for (int block = 0; block < design_.depths[static_cast<std::size_t>(stage - 1)]; ++block) {
         auto scope = build.scope(std::to_string(block));

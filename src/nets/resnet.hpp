@@ -13,13 +13,14 @@ namespace terrane::nets {
 struct ResNetDesign {
     enum class Block { basic, bottleneck } block = Block::basic;
     std::array<int, 4> depths{2, 2, 2, 2};
+    std::int64_t width = 64;  ///< channels of the stem and of stage 1
 
     /// Channels that stage 1..4 puts out.
     std::int64_t channels(int stage) const;
 };
 
-/// "resnet18", "resnet34", "resnet50". Throws Error E0541 for anything else.
-ResNetDesign resnet_from_name(std::string_view name);
+/// "resnet18", "resnet34", "resnet50" with the given width. Throws Error E0541 for anything else.
+ResNetDesign resnet_from_name(std::string_view name, std::int64_t width);
 
 /// Builds the stages of one encoder and keeps account of the stride reached. The strides aimed at are those
 /// of the reference grid: stem 2, stages 4, 8, 16, 32, limited to the output stride; beyond it a stage
@@ -29,7 +30,7 @@ class ResNetEncoder {
   public:
     ResNetEncoder(const ResNetDesign& design, NormKind norm, std::int64_t scale, std::int64_t output_stride);
 
-    /// conv1 (7x7, 64), bn1, ReLU.
+    /// conv1 (7x7), bn1, ReLU.
     graph::ValueId stem(graph::GraphBuilder& build, graph::ValueId x);
     /// layer1 ... layer4; stage 1 begins with the 3x3 maximum pooling if there is stride left for it.
     graph::ValueId stage(graph::GraphBuilder& build, int stage, graph::ValueId x);

@@ -24,7 +24,7 @@ CASES = {
     "bottleneck": DuetOptions(THREE, 7, encoder="resnet50"),
     "single_modality": DuetOptions([ModalityInput("optical", 3, 1)], 7),
     "group_norm": DuetOptions(THREE, 7, norm="group"),
-    "output_stride_8": DuetOptions(THREE, 7, encoder="resnet34", output_stride=8, decoder_stride=4),
+    "output_stride_8": DuetOptions(THREE, 7, encoder="resnet34", encoder_width=32, output_stride=8, decoder_stride=4),
 }
 
 failures = []

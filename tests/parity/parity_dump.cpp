@@ -40,6 +40,7 @@ Case case_called(const std::string& name) {
     if (name == "group_norm") parity.model.norm = "group";
     if (name == "output_stride_8") {
         parity.model.output_stride = 8;
+        parity.model.encoder_width = 32;
         parity.model.decoder_stride = 4;
         parity.model.encoder = "resnet34";
     }
