@@ -203,6 +203,12 @@ void check_training(const Resolved& resolved) {
             fmt::format("model.output_stride = {} is neither 8 nor 16.", config.model.output_stride),
             "Use 16, or 8 for finer maps at about twice the cost.");
     }
+    if (config.model.decoder_stride != 2 && config.model.decoder_stride != 4) {
+        contradiction(
+            resolved, "model.decoder_stride",
+            fmt::format("model.decoder_stride = {} is neither 2 nor 4.", config.model.decoder_stride),
+            "Use 2 for fine objects, 4 for less work.");
+    }
     if (config.model.aspp_rates.empty()) {
         contradiction(resolved, "model.aspp_rates", "model.aspp_rates is empty.",
                       "Give at least one dilation.");

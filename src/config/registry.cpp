@@ -178,6 +178,11 @@ TableOf<Model> model() {
     table.option("name", &Model::name, "architecture").one_of({"duet"});
     table.option("encoder", &Model::encoder, "encoder of every modality")
         .one_of({"resnet18", "resnet34", "resnet50"});
+    table
+        .option("encoder_width", &Model::encoder_width,
+                "channels of the encoder's first stage; 64 is the published network")
+        .at_least(8)
+        .at_most(256);
     table.option("output_stride", &Model::output_stride, "8 or 16: grid pixels per pixel of the deepest map")
         .unit("pixels")
         .at_least(8)
@@ -194,6 +199,11 @@ TableOf<Model> model() {
     table.option("decoder_channels", &Model::decoder_channels, "width of the decoder")
         .at_least(8)
         .at_most(2048);
+    table
+        .option("decoder_stride", &Model::decoder_stride, "2 or 4: grid pixels per pixel of the logits")
+        .unit("pixels")
+        .at_least(2)
+        .at_most(4);
     table.option("aspp_channels", &Model::aspp_channels, "width of the atrous pyramid")
         .at_least(8)
         .at_most(2048);
