@@ -1,0 +1,26 @@
+#pragma once
+
+#include "device/flat_kernels.hpp"
+#include "device/sample_kernels.hpp"
+
+namespace terrane::ref {
+
+class RefFlatKernels final : public device::FlatKernels {
+  public:
+    void sgd(std::span<float> parameters, std::span<const float> gradients, std::span<float> velocity,
+             std::span<const device::UpdateSegment> segments, const device::UpdateScalars& scalars) override;
+    void adamw(std::span<float> parameters, std::span<const float> gradients, std::span<float> moment1,
+               std::span<float> moment2, std::span<const device::UpdateSegment> segments,
+               const device::UpdateScalars& scalars) override;
+    double sum_of_squares(std::span<const float> values) override;
+    bool any_not_finite(std::span<const float> values) override;
+};
+
+class RefSampleKernels final : public device::SampleKernels {
+  public:
+    void assemble(const device::ModalitySample& sample, const device::SampleTransform& transform) override;
+    void assemble_labels(const TensorView& tile, const device::SampleTransform& transform,
+                         const TensorView& output) override;
+};
+
+}  // namespace terrane::ref

@@ -1,0 +1,89 @@
+#include "formulas/sample.hpp"
+#include "ref/elements.hpp"
+#include "ref/kernels.hpp"
+
+namespace terrane::ref {
+
+namespace {
+
+using device::ModalitySample;
+using device::SampleTransform;
+
+template <typename Stored>
+void assemble_stored(const ModalitySample& sample, const SampleTransform& transform) {
+    const std::int64_t height = sample.tile.shape()[0], width = sample.tile.shape()[1];
+    const std::int64_t bands = sample.tile.shape()[2];
+    const Shape& out = sample.output.shape();
+    const auto* tile = sample.tile.as<Stored>();
+    const auto* validity = sample.validity.as<std::uint8_t>();
+    const AnyWriter output(sample.output);
+    for (std::int64_t pixel = 0; pixel < out.pixels(); ++pixel) {
+        const auto position =
+            formulas::tile_position(transform, pixel % out[1], pixel / out[1], sample.scale);
+        const auto taps = formulas::tile_taps(position, height, width);
+        const auto weights = formulas::valid_weights(taps, validity, width);
+        for (std::int64_t band = 0; band < bands; ++band) {
+            const std::int64_t i = pixel * bands + band;
+            double value = 0;
+            if (weights.any) {
+                const auto stored = formulas::sampled<double>(taps, weights, tile + band, width, bands);
+                value = formulas::normalised(stored, sample.bands[static_cast<std::size_t>(band)],
+                                             sample.base, sample.gain, sample.shift);
+                if (sample.noise != 0) {
+                    value += double{sample.noise} * formulas::sample_noise<double>(sample.noise_key, i);
+                }
+            }
+            output.store(i, value);
+        }
+    }
+}
+
+}  // namespace
+
+void RefSampleKernels::assemble(const ModalitySample& sample, const SampleTransform& transform) {
+    const Shape& tile = sample.tile.shape();
+    const Shape& output = sample.output.shape();
+    TERRANE_ASSERT(tile.rank() == 3 && output.rank() == 3 && tile[2] == output[2] &&
+                       static_cast<std::int64_t>(sample.bands.size()) == tile[2] &&
+                       (sample.validity.shape() == Shape{tile[0], tile[1]}),
+                   "a tile {} does not fit validity {}, {} bands and output {}", tile.text(),
+                   sample.validity.shape().text(), sample.bands.size(), output.text());
+    switch (sample.tile.dtype()) {
+        case DType::u8:
+            return assemble_stored<std::uint8_t>(sample, transform);
+        case DType::i8:
+            return assemble_stored<std::int8_t>(sample, transform);
+        case DType::u16:
+            return assemble_stored<std::uint16_t>(sample, transform);
+        case DType::i16:
+            return assemble_stored<std::int16_t>(sample, transform);
+        case DType::u32:
+            return assemble_stored<std::uint32_t>(sample, transform);
+        case DType::i32:
+            return assemble_stored<std::int32_t>(sample, transform);
+        case DType::i64:
+            return assemble_stored<std::int64_t>(sample, transform);
+        case DType::f32:
+            return assemble_stored<float>(sample, transform);
+        case DType::f64:
+            return assemble_stored<double>(sample, transform);
+        case DType::f16:
+        case DType::bf16:
+            break;
+    }
+    TERRANE_ASSERT(false, "tiles are not stored as {}", name_of(sample.tile.dtype()));
+}
+
+void RefSampleKernels::assemble_labels(const TensorView& tile, const SampleTransform& transform,
+                                       const TensorView& output) {
+    const auto* labels = tile.as<std::uint8_t>();
+    auto* target = output.as<std::uint8_t>();
+    const std::int64_t width = output.shape()[1];
+    for (std::int64_t i = 0; i < output.elements(); ++i) {
+        const auto position = formulas::tile_position(transform, i % width, i / width, 1);
+        const std::int64_t pixel = formulas::nearest_pixel(position, tile.shape()[0], tile.shape()[1]);
+        target[i] = pixel >= 0 ? labels[pixel] : static_cast<std::uint8_t>(ops::ignore_label);
+    }
+}
+
+}  // namespace terrane::ref
