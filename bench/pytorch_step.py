@@ -1,0 +1,142 @@
+#!/usr/bin/env python3
+"""One training step of duet: terrane against PyTorch, alternated in one run.
+
+Every round times terrane (fp32 and bf16) and every PyTorch setting of {fp32, bf16} x {contiguous, channels_last} x
+{eager, compile}, so that a neighbour's load hits all of them alike. Same network, batch, loss (cross-entropy at the
+labels' resolution) and optimizer (AdamW). Prints a table, writes JSON.
+
+    bench/pytorch_step.py --terrane build/release/src/app/terrane --output bench/results/step_cpu.json
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+
+import torch
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from twins.duet import Duet, DuetOptions, ModalityInput, upsampled_cross_entropy  # noqa: E402
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--terrane", required=True, help="the terrane binary")
+    parser.add_argument("--encoder", default="resnet18")
+    parser.add_argument("--width", type=int, default=64)
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--size", type=int, default=128)
+    parser.add_argument("--classes", type=int, default=7)
+    parser.add_argument("--modality", action="append", help="name:bands:scale, repeatable")
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=4, help="timed steps per round and setting")
+    parser.add_argument("--no-compile", action="store_true")
+    parser.add_argument("--output")
+    return parser.parse_args()
+
+
+def modalities(options):
+    texts = options.modality or ["optical:4:1", "height:1:2", "sar:2:4"]
+    return [ModalityInput(name, int(bands), int(scale)) for name, bands, scale in (text.split(":") for text in texts)]
+
+
+class TorchSetting:
+    """A model and optimizer of its own per setting; step() returns seconds."""
+
+    def __init__(self, options, precision, layout, mode):
+        self.name = f"pytorch {precision} {layout} {mode}"
+        self.precision = precision
+        torch.manual_seed(0)
+        inputs = modalities(options)
+        self.model = Duet(DuetOptions(inputs, options.classes, encoder=options.encoder, encoder_width=options.width)).train()
+        size, batch = options.size, options.batch
+        self.images = {m.name: torch.randn(batch, m.bands, size // m.scale, size // m.scale) for m in inputs}
+        self.labels = torch.randint(0, options.classes, (batch, size, size))
+        self.presence = torch.ones(batch, len(inputs))
+        if layout == "channels_last":
+            self.model = self.model.to(memory_format=torch.channels_last)
+            self.images = {name: x.to(memory_format=torch.channels_last) for name, x in self.images.items()}
+        self.optimizer = torch.optim.AdamW(self.model.parameters(), 1e-3, weight_decay=0.01, fused=True)
+        self.forward = self.loss if mode == "eager" else torch.compile(self.loss)
+
+    def loss(self):
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.precision == "bf16"):
+            logits = self.model(self.images, self.presence)
+        return upsampled_cross_entropy(logits, self.labels)
+
+    def step(self):
+        begin = time.perf_counter()
+        loss = self.forward()
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        return time.perf_counter() - begin
+
+
+def terrane_seconds(options, precision):
+    command = [options.terrane, "bench", "step", "--precision", precision, "--batch", str(options.batch), "--size",
+               str(options.size), "--classes", str(options.classes), "--steps", str(options.steps), "--threads",
+               str(options.threads), "-s", f"model.encoder={options.encoder}", "-s", f"model.encoder_width={options.width}",
+               "-s", "model.dropout=0.0"]
+    for modality in modalities(options):
+        command += ["--modality", f"{modality.name}:{modality.bands}:{modality.scale}"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return json.loads(done.stdout)
+
+
+def main():
+    options = arguments()
+    torch.set_num_threads(options.threads)
+    settings = []
+    for precision in ("fp32", "bf16"):
+        for layout in ("contiguous", "channels_last"):
+            for mode in ("eager",) if options.no_compile else ("eager", "compile"):
+                try:
+                    setting = TorchSetting(options, precision, layout, mode)
+                    setting.step(), setting.step()
+                    settings.append(setting)
+                except Exception as error:  # a setting PyTorch can't run here is reported, not hidden
+                    print(f"pytorch {precision} {layout} {mode}: {type(error).__name__}: {str(error)[:200]}", file=sys.stderr)
+
+    seconds = {setting.name: [] for setting in settings}
+    seconds.update({"terrane fp32": [], "terrane bf16": []})
+    details = {}
+    for _ in range(options.rounds):
+        for precision in ("fp32", "bf16"):
+            details[precision] = terrane_seconds(options, precision)
+            seconds[f"terrane {precision}"] += details[precision]["seconds"]
+        for setting in settings:
+            setting.step()
+            seconds[setting.name] += [setting.step() for _ in range(options.steps)]
+
+    report = {"command": sys.argv, "torch": torch.__version__, "machine": platform.processor() or platform.machine(),
+              "threads": options.threads, "encoder": options.encoder, "width": options.width, "batch": options.batch,
+              "size": options.size, "classes": options.classes,
+              "modalities": [vars(m) for m in modalities(options)], "terrane": details,
+              "rows": [{"setting": name, "min": min(values), "median": statistics.median(values), "count": len(values)}
+                       for name, values in sorted(seconds.items())]}
+    print(f"{'setting':40} {'min s':>8} {'median s':>9}")
+    for row in report["rows"]:
+        print(f"{row['setting']:40} {row['min']:8.3f} {row['median']:9.3f}")
+    for precision in ("fp32", "bf16"):
+        rivals = [row for row in report["rows"] if row["setting"].startswith(f"pytorch {precision}")]
+        if not rivals:
+            continue
+        best = min(rivals, key=lambda row: row["min"])
+        ours = next(row for row in report["rows"] if row["setting"] == f"terrane {precision}")
+        report[f"ratio_{precision}"] = {"min": best["min"] / ours["min"],
+                                        "median": min(row["median"] for row in rivals) / ours["median"], "best": best["setting"]}
+        print(f"{precision}: {report[f'ratio_{precision}']['min']:.2f}x by minimum, "
+              f"{report[f'ratio_{precision}']['median']:.2f}x by median (against {best['setting']})")
+    if options.output:
+        with open(options.output, "w") as file:
+            json.dump(report, file, indent=1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "device/backend.hpp"
+#include "nets/network.hpp"
+
+namespace terrane::bench {
+
+/// A training step to be timed: random inputs, forward, loss, backward and the AdamW update, on one rank.
+struct StepOptions {
+    config::Model model;
+    nets::NetworkInputs inputs;
+    DType compute = DType::f32;
+    int warm_up = 3;
+    int steps = 10;
+    bool per_node = false;  ///< also time every node (adds a clock reading per node)
+};
+
+struct NodeSeconds {
+    std::string name;
+    std::string op;
+    std::string implementation;
+    double forward = 0;  ///< seconds per step
+    double backward = 0;
+};
+
+struct StepResult {
+    std::vector<double> seconds;  ///< of each step after the warm-up
+    double loss = 0;              ///< after the last step: proof that it trained on something
+    double forward_flops = 0;
+    std::size_t planned_bytes = 0;  ///< parameters, gradients, moments, states, packed weights, inputs, arena
+    std::size_t measured_bytes = 0;  ///< growth of the process's peak resident memory from before planning
+    std::vector<NodeSeconds> nodes;
+};
+
+StepResult measure_step(device::Backend& backend, const StepOptions& options);
+
+/// The result with options and machine as a JSON text; `command` is what the user typed.
+std::string step_json(const device::Backend& backend, const StepOptions& options, const StepResult& result,
+                      const std::string& command);
+
+}  // namespace terrane::bench
