@@ -66,8 +66,7 @@ TEST_CASE("what safetensors writes, it reads back bit for bit") {
     CHECK(reader.find("absent") == nullptr);
     CHECK_THROWS_WITH(reader.require("bytes", {DType::u8, {4}}),
                       test::contains("u8 [3], the model needs u8 [4]"));
-    CHECK_THROWS_WITH(reader.require("absent", {DType::u8, {4}}),
-                      test::contains("has no tensor \"absent\""));
+    CHECK_THROWS_WITH(reader.require("absent", {DType::u8, {4}}), test::contains("has no tensor \"absent\""));
 }
 
 TEST_CASE("a header that lies is refused with the tensor's name and the reason") {

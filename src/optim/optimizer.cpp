@@ -1,0 +1,75 @@
+#include "optim/optimizer.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.hpp"
+
+namespace terrane::optim {
+
+namespace {
+
+std::span<float> floats_of(const device::Buffer& buffer) {
+    return {reinterpret_cast<float*>(buffer.data()), buffer.bytes() / sizeof(float)};
+}
+
+}  // namespace
+
+Optimizer::Optimizer(const config::Optim& settings, std::vector<device::UpdateSegment> segments,
+                     std::int64_t parameters, device::Backend& backend)
+    : settings_(settings), segments_(std::move(segments)), kernels_(backend.flat_kernels()) {
+    const std::size_t bytes = static_cast<std::size_t>(parameters) * sizeof(float);
+    if (settings.name == "sgd") {
+        kind_ = Kind::sgd;
+    } else if (settings.name == "adamw") {
+        kind_ = Kind::adamw;
+        moment2_ = backend.allocate(bytes);
+    } else {
+        throw Error(ExitCode::config_invalid, 505,
+                    fmt::format("optim.name \"{}\" is unknown.", settings.name), "Choose sgd or adamw.");
+    }
+    moment1_ = backend.allocate(bytes);
+}
+
+UpdateReport Optimizer::update(std::span<float> parameters, std::span<const float> gradients,
+                               double normaliser, double rate, std::int64_t step) {
+    if (normaliser == 0) return {};
+    UpdateReport report;
+    report.gradient_norm = std::sqrt(kernels_.sum_of_squares(gradients)) / normaliser;
+    report.finite = std::isfinite(report.gradient_norm);
+    if (!report.finite) return report;
+
+    double clip = 1;
+    if (settings_.clip_norm > 0) clip = std::min(1.0, settings_.clip_norm / (report.gradient_norm + 1e-6));
+    device::UpdateScalars scalars;
+    scalars.rate = rate;
+    scalars.gradient_scale = clip / normaliser;
+    scalars.weight_decay = settings_.weight_decay;
+    scalars.momentum = settings_.momentum;
+    scalars.beta1 = settings_.beta1;
+    scalars.beta2 = settings_.beta2;
+    scalars.epsilon = settings_.epsilon;
+    scalars.step = step + 1;
+    switch (kind_) {
+        case Kind::sgd:
+            kernels_.sgd(parameters, gradients, floats_of(moment1_), segments_, scalars);
+            break;
+        case Kind::adamw:
+            kernels_.adamw(parameters, gradients, floats_of(moment1_), floats_of(moment2_), segments_,
+                           scalars);
+            break;
+    }
+    return report;
+}
+
+std::vector<Optimizer::Moment> Optimizer::moments() {
+    switch (kind_) {
+        case Kind::sgd:
+            return {{"velocity", floats_of(moment1_)}};
+        case Kind::adamw:
+            return {{"moment1", floats_of(moment1_)}, {"moment2", floats_of(moment2_)}};
+    }
+    return {};
+}
+
+}  // namespace terrane::optim

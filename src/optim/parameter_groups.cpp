@@ -1,0 +1,73 @@
+#include "optim/parameter_groups.hpp"
+
+#include <algorithm>
+#include <regex>
+
+#include "base/error.hpp"
+
+namespace terrane::optim {
+
+namespace {
+
+std::vector<std::regex> compile(std::span<const config::ParameterGroup> rules) {
+    std::vector<std::regex> compiled;
+    for (const config::ParameterGroup& rule : rules) {
+        try {
+            compiled.emplace_back(rule.match);
+        } catch (const std::regex_error& error) {
+            throw Error(ExitCode::config_invalid, 506,
+                        fmt::format("optim.groups: \"{}\" is not a regular expression: {}.", rule.match,
+                                    error.what()));
+        }
+    }
+    return compiled;
+}
+
+}  // namespace
+
+std::vector<device::UpdateSegment> make_segments(std::span<const ParameterPlace> parameters,
+                                                 std::span<const config::ParameterGroup> rules) {
+    const std::vector<std::regex> compiled = compile(rules);
+    std::vector<bool> matched(rules.size(), false);
+    std::vector<device::UpdateSegment> segments;
+    for (const ParameterPlace& parameter : parameters) {
+        device::UpdateSegment segment{parameter.offset, parameter.shape.elements(), 1, 1};
+        bool taken = false;
+        for (std::size_t i = 0; i < rules.size(); ++i) {
+            if (!std::regex_search(parameter.name, compiled[i])) continue;
+            matched[i] = true;  // also when an earlier rule won: the rule is not a typing mistake
+            if (taken) continue;
+            taken = true;
+            segment.rate_multiplier = static_cast<float>(rules[i].lr_mult);
+            segment.decay_multiplier = static_cast<float>(rules[i].decay_mult);
+        }
+        if (parameter.shape.rank() < 2) segment.decay_multiplier = 0;
+        segments.push_back(segment);
+    }
+    for (std::size_t i = 0; i < rules.size(); ++i) {
+        if (matched[i]) continue;
+        throw Error(ExitCode::config_invalid, 506,
+                    fmt::format("optim.groups: the rule \"{}\" matches none of the model's {} parameters.",
+                                rules[i].match, parameters.size()),
+                    "List the names with 'terrane inspect'.");
+    }
+
+    std::sort(segments.begin(), segments.end(),
+              [](const auto& a, const auto& b) { return a.offset < b.offset; });
+    std::vector<device::UpdateSegment> merged;
+    for (const device::UpdateSegment& segment : segments) {
+        if (!merged.empty()) {
+            device::UpdateSegment& last = merged.back();
+            if (last.offset + last.length == segment.offset &&
+                last.rate_multiplier == segment.rate_multiplier &&
+                last.decay_multiplier == segment.decay_multiplier) {
+                last.length += segment.length;
+                continue;
+            }
+        }
+        merged.push_back(segment);
+    }
+    return merged;
+}
+
+}  // namespace terrane::optim

@@ -1,0 +1,78 @@
+#include "optim/optimizer.hpp"
+
+#include <cmath>
+#include <limits>
+
+#include "base/error.hpp"
+#include "cpu/backend.hpp"
+#include "support/catch.hpp"
+
+using namespace terrane;
+
+namespace {
+
+struct Fixture {
+    std::unique_ptr<device::Backend> backend = cpu::make_cpu_backend();
+    config::Optim settings;
+    std::vector<float> parameters{1, -2, 3, 4};
+    std::vector<float> gradients{30, 40, 0, 0};
+    std::vector<device::UpdateSegment> segments{{0, 2, 1, 1}, {2, 2, 1, 0}};
+
+    optim::Optimizer make() { return {settings, segments, 4, *backend}; }
+};
+
+}  // namespace
+
+TEST_CASE("SGD divides by the normaliser, decays where asked and carries momentum") {
+    Fixture f;
+    f.settings.name = "sgd";
+    f.settings.momentum = 0.5;
+    f.settings.weight_decay = 0.1;
+    optim::Optimizer optimizer = f.make();
+    const optim::UpdateReport report = optimizer.update(f.parameters, f.gradients, 10, 0.1, 0);
+    CHECK(report.gradient_norm == Approx(5));
+    // v = g / 10 + 0.1 * w
+    CHECK(f.parameters[0] == Approx(1 - 0.1 * (3 + 0.1)));
+    CHECK(f.parameters[1] == Approx(-2 - 0.1 * (4 - 0.2)));
+    CHECK(f.parameters[2] == 3);
+    const float before = f.parameters[0];
+    optimizer.update(f.parameters, f.gradients, 10, 0.1, 1);
+    CHECK(f.parameters[0] == Approx(before - 0.1 * (0.5 * 3.1 + 3 + 0.1 * before)));
+}
+
+TEST_CASE("AdamW's first update is the rate in each gradient's direction, after the decay") {
+    Fixture f;
+    f.settings.weight_decay = 0.1;
+    optim::Optimizer optimizer = f.make();
+    optimizer.update(f.parameters, f.gradients, 10, 0.01, 0);
+    CHECK(f.parameters[0] == Approx(1 * (1 - 0.001) - 0.01));
+    CHECK(f.parameters[1] == Approx(-2 * (1 - 0.001) - 0.01));
+    CHECK(f.parameters[3] == 4);
+    CHECK(optimizer.moments().size() == 2);
+    CHECK(optimizer.moments()[0].values[0] == Approx(0.3));
+}
+
+TEST_CASE("clipping limits the global norm of the mean gradient") {
+    Fixture f;
+    f.settings.name = "sgd";
+    f.settings.momentum = 0;
+    f.settings.weight_decay = 0;
+    f.settings.clip_norm = 1;
+    optim::Optimizer optimizer = f.make();
+    CHECK(optimizer.update(f.parameters, f.gradients, 10, 1, 0).gradient_norm == Approx(5));
+    CHECK(f.parameters[0] == Approx(1 - 0.6));
+    CHECK(f.parameters[1] == Approx(-2 - 0.8));
+}
+
+TEST_CASE("a step without a labelled pixel and a step that is not finite change nothing") {
+    Fixture f;
+    optim::Optimizer optimizer = f.make();
+    const std::vector<float> before = f.parameters;
+    optimizer.update(f.parameters, f.gradients, 0, 0.1, 0);
+    CHECK(f.parameters == before);
+    f.gradients[1] = std::numeric_limits<float>::quiet_NaN();
+    CHECK_FALSE(optimizer.update(f.parameters, f.gradients, 10, 0.1, 0).finite);
+    CHECK(f.parameters == before);
+    f.settings.name = "adam";
+    CHECK_THROWS_AS(f.make(), Error);
+}

@@ -1,0 +1,49 @@
+#include "optim/parameter_groups.hpp"
+
+#include "base/error.hpp"
+#include "support/catch.hpp"
+
+using namespace terrane;
+
+namespace {
+
+const std::vector<optim::ParameterPlace> parameters{{"encoder.a.conv.weight", {4, 3, 3, 2}, 0},
+                                                    {"encoder.a.bn.weight", {4}, 128},
+                                                    {"encoder.b.conv.weight", {4, 3, 3, 2}, 192},
+                                                    {"classifier.weight", {5, 1, 1, 4}, 264}};
+
+}  // namespace
+
+TEST_CASE("the first rule that matches wins and one-dimensional parameters are never decayed") {
+    const std::vector<config::ParameterGroup> rules{{"^encoder\\.a", 0.1, 1}, {"^encoder", 0.5, 2}};
+    const auto segments = optim::make_segments(parameters, rules);
+    REQUIRE(segments.size() == 4);
+    CHECK(segments[0].rate_multiplier == 0.1f);
+    CHECK(segments[0].decay_multiplier == 1);
+    CHECK(segments[1].offset == 128);
+    CHECK(segments[1].length == 4);
+    CHECK(segments[1].rate_multiplier == 0.1f);
+    CHECK(segments[1].decay_multiplier == 0);
+    CHECK(segments[2].rate_multiplier == 0.5f);
+    CHECK(segments[2].decay_multiplier == 2);
+    CHECK(segments[3].rate_multiplier == 1);
+}
+
+TEST_CASE("neighbours with equal multipliers share a segment") {
+    const auto segments = optim::make_segments(parameters, {});
+    REQUIRE(segments.size() == 3);
+    CHECK(segments[2].offset == 192);
+    CHECK(segments[2].length == 72 + 20);
+}
+
+TEST_CASE("a rule that matches nothing or is no expression is named") {
+    const std::vector<config::ParameterGroup> typo{{"^encodr", 1, 1}};
+    CHECK_THROWS_WITH(optim::make_segments(parameters, typo), test::contains("\"^encodr\" matches none"));
+    const std::vector<config::ParameterGroup> broken{{"(", 1, 1}};
+    CHECK_THROWS_WITH(optim::make_segments(parameters, broken), test::contains("\"(\" is not a regular"));
+}
+
+TEST_CASE("a rule that is always beaten by an earlier one is not called a mistake") {
+    const std::vector<config::ParameterGroup> rules{{"^encoder", 0.1, 1}, {"conv", 0.5, 1}};
+    CHECK_NOTHROW(optim::make_segments(parameters, rules));
+}
