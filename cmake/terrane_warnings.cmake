@@ -10,6 +10,10 @@ target_compile_options(terrane_options INTERFACE
   $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Wcast-qual>
   # Floating-point contraction would let two compilers, or two inlining decisions, round differently.
   $<$<COMPILE_LANGUAGE:CXX>:-ffp-contract=off>)
+# GCC 12 and 13 warn wrongly about `"text" + std::string` (GCC bug 105651).
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 14)
+  target_compile_options(terrane_options INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wno-restrict>)
+endif()
 if(TERRANE_WERROR)
   target_compile_options(terrane_options INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Werror>)
 endif()
