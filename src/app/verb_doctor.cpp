@@ -1,0 +1,174 @@
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "app/output.hpp"
+#include "app/verb.hpp"
+#include "base/file.hpp"
+#include "comm/launch.hpp"
+
+namespace terrane::app {
+
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+std::int64_t meminfo_mib(const std::string& name) {
+    std::ifstream file("/proc/meminfo");
+    std::string key;
+    std::int64_t kib = 0;
+    std::string unit;
+    while (file >> key >> kib >> unit) {
+        if (key == name + ":") return kib / 1024;
+    }
+    return 0;
+}
+
+// The memory limit of the control group in MiB, 0 if there is none.
+std::int64_t memory_limit_mib() {
+    for (const char* path : {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"}) {
+        std::ifstream file(path);
+        std::int64_t bytes = 0;
+        // Version 1 writes a huge number for "no limit".
+        if (file >> bytes && bytes < (std::int64_t{1} << 60)) return bytes >> 20;
+    }
+    return 0;
+}
+
+std::string limit_text(int resource, std::int64_t unit, const char* unit_name) {
+    struct rlimit limit {};
+    if (::getrlimit(static_cast<__rlimit_resource_t>(resource), &limit) != 0) return "unknown";
+    if (limit.rlim_cur == RLIM_INFINITY) return "unlimited";
+    return fmt::format("{}{}", static_cast<std::int64_t>(limit.rlim_cur) / unit, unit_name);
+}
+
+int nvidia_gpus() {
+    std::error_code missing;
+    int count = 0;
+    for (fs::directory_iterator entry("/proc/driver/nvidia/gpus", missing), end; !missing && entry != end;
+         entry.increment(missing)) {
+        ++count;
+    }
+    return count;
+}
+
+struct DiskSpeed {
+    double write_mb_per_s = 0;  ///< including fsync
+    double read_mb_per_s = 0;   ///< after the kernel was asked to drop the pages
+};
+
+class ScratchFile {
+  public:
+    explicit ScratchFile(fs::path path) : path_(std::move(path)) {}
+    ~ScratchFile() {
+        std::error_code ignored;
+        fs::remove(path_, ignored);
+    }
+    ScratchFile(const ScratchFile&) = delete;
+    ScratchFile& operator=(const ScratchFile&) = delete;
+    const fs::path& path() const { return path_; }
+
+  private:
+    fs::path path_;
+};
+
+DiskSpeed measure_disk(const fs::path& folder) {
+    constexpr std::int64_t total = std::int64_t{256} << 20;
+    const std::vector<std::byte> block(std::size_t{4} << 20, std::byte{0x5a});
+    const ScratchFile scratch(folder / fmt::format(".terrane-doctor-{}", ::getpid()));
+    const auto start = std::chrono::steady_clock::now();
+    CheckedFile writer(scratch.path());
+    for (std::int64_t done = 0; done < total; done += static_cast<std::int64_t>(block.size()))
+        writer.write(block);
+    writer.finish();
+    const auto written = std::chrono::steady_clock::now();
+
+    const int descriptor = ::open(scratch.path().c_str(), O_RDONLY | O_CLOEXEC);
+    if (descriptor < 0) {
+        throw Error(ExitCode::io_error, 901,
+                    fmt::format("can't read back {}: {}.", scratch.path().string(), std::strerror(errno)));
+    }
+    ::posix_fadvise(descriptor, 0, 0, POSIX_FADV_DONTNEED);
+    std::vector<std::byte> target(block.size());
+    const auto read_start = std::chrono::steady_clock::now();
+    std::int64_t read = 0;
+    for (;;) {
+        const ssize_t count = ::read(descriptor, target.data(), target.size());
+        if (count <= 0) break;
+        read += count;
+    }
+    const auto read_end = std::chrono::steady_clock::now();
+    ::close(descriptor);
+    const auto speed = [](std::int64_t bytes, auto time) {
+        return static_cast<double>(bytes) / 1e6 / std::chrono::duration<double>(time).count();
+    };
+    return {speed(total, written - start), speed(read, read_end - read_start)};
+}
+
+// What each rank knows about itself, sent to rank 0.
+std::string describe_rank(const Invocation& invocation) {
+    const comm::CoreShare& cores = invocation.cores();
+    return fmt::format("  rank {:<4} {}  threads {}  binding {}{}", invocation.world().rank(),
+                       invocation.world().host(), cores.threads, cores.binding,
+                       cores.widened ? " (widened from one core)" : "");
+}
+
+ExitCode run_doctor(Invocation& invocation) {
+    const comm::World& world = invocation.world();
+    const std::vector<std::string> ranks = invocation.communicator().gather(describe_rank(invocation), 0);
+    if (world.rank() != 0) return ExitCode::done;
+
+    std::string text = fmt::format("terrane {}\n", version());
+    text += fmt::format("launch   {}, {} ranks on {} hosts, {}\n", comm::describe(world.launch().launcher),
+                        world.size(), world.nodes(), world.library());
+    for (const std::string& rank : ranks) text += rank + "\n";
+    text += fmt::format("cores    {} usable on {}\n", invocation.cores().cores_of_host, world.host());
+    const std::int64_t limit = memory_limit_mib();
+    text += fmt::format("memory   {} MiB, {} MiB available{}\n", meminfo_mib("MemTotal"),
+                        meminfo_mib("MemAvailable"),
+                        limit > 0 ? fmt::format(", limited to {} MiB by the control group", limit) : "");
+    text +=
+        fmt::format("limits   locked memory {}, stack {}, open files {}, core files {}\n",
+                    limit_text(RLIMIT_MEMLOCK, 1 << 20, " MiB"), limit_text(RLIMIT_STACK, 1 << 20, " MiB"),
+                    limit_text(RLIMIT_NOFILE, 1, ""), limit_text(RLIMIT_CORE, 1 << 20, " MiB"));
+    const int gpus = nvidia_gpus();
+    text +=
+        gpus == 0
+            ? "gpu      none seen; terrane computes on the CPU\n"
+            : fmt::format(
+                  "gpu      {} NVIDIA seen, but this program has no CUDA backend: it computes on the CPU\n",
+                  gpus);
+
+    const std::string out = invocation.config().runtime.out;
+    const fs::path folder = out.empty() ? fs::path(".") : fs::path(out);
+    if (!fs::is_directory(folder)) {
+        throw Error(ExitCode::cannot_create, 901, fmt::format("{} is no folder.", folder.string()),
+                    "Name an existing folder with -o to measure its file system.");
+    }
+    const DiskSpeed speed = measure_disk(folder);
+    text += fmt::format("disk     {}: write {:.0f} MB/s (with fsync), read {:.0f} MB/s, {} MiB free\n",
+                        fs::absolute(folder).lexically_normal().string(), speed.write_mb_per_s,
+                        speed.read_mb_per_s, fs::space(folder).available >> 20);
+    print_text(text);
+    return ExitCode::done;
+}
+
+}  // namespace
+
+extern const Verb doctor_verb{"doctor",   "show launcher, cores, memory, libraries, disk speed and limits",
+                              Ranks::all, ConfigNeed::none,
+                              "",         {},
+                              run_doctor};
+
+}  // namespace terrane::app

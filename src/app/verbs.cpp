@@ -1,0 +1,19 @@
+#include "app/verb.hpp"
+
+namespace terrane::app {
+
+// One line per verb: its definition is in verb_<name>.cpp.
+extern const Verb config_check_verb;
+extern const Verb config_print_verb;
+extern const Verb config_schema_verb;
+extern const Verb doctor_verb;
+extern const Verb completion_verb;
+
+const std::vector<const Verb*>& verbs() {
+    static const std::vector<const Verb*> table = {
+        &config_check_verb, &config_print_verb, &config_schema_verb, &doctor_verb, &completion_verb,
+    };
+    return table;
+}
+
+}  // namespace terrane::app

@@ -1,0 +1,9 @@
+#include "app/verb.hpp"
+
+namespace terrane::app {
+
+std::string_view version() {
+    return TERRANE_VERSION;
+}
+
+}  // namespace terrane::app
