@@ -29,7 +29,7 @@ TERRANE_HOST_DEVICE inline double inverse_deviation(double variance, double epsi
 }
 
 /// y = (x - mean) * factor + shift: subtracting first keeps the digits that a * x + b would lose when the
-/// mean is large.
+/// mean is large. What rounding the mean to Real cuts off is moved into the shift.
 template <typename Real>
 struct NormForward {
     Real mean = 0;
@@ -42,7 +42,9 @@ struct NormForward {
 template <typename Real>
 TERRANE_HOST_DEVICE inline NormForward<Real> norm_forward(double mean, double inverse_std, double scale,
                                                           double shift) {
-    return {static_cast<Real>(mean), static_cast<Real>(scale * inverse_std), static_cast<Real>(shift)};
+    const double cut_off = mean - static_cast<double>(static_cast<Real>(mean));
+    return {static_cast<Real>(mean), static_cast<Real>(scale * inverse_std),
+            static_cast<Real>(shift - cut_off * scale * inverse_std)};
 }
 
 /// dx = (x - mean) * along_x + dz * along_gradient + constant.
@@ -64,9 +66,10 @@ struct NormBackward {
 template <typename Real>
 TERRANE_HOST_DEVICE inline NormBackward<Real> norm_backward(double mean, double inverse_std, double scale,
                                                             double mean_g, double mean_g_xhat) {
-    return {static_cast<Real>(mean), static_cast<Real>(scale * inverse_std),
-            static_cast<Real>(-inverse_std * inverse_std * mean_g_xhat),
-            static_cast<Real>(-inverse_std * mean_g)};
+    const double along_x = -inverse_std * inverse_std * mean_g_xhat;
+    const double cut_off = mean - static_cast<double>(static_cast<Real>(mean));
+    return {static_cast<Real>(mean), static_cast<Real>(scale * inverse_std), static_cast<Real>(along_x),
+            static_cast<Real>(-inverse_std * mean_g - cut_off * along_x)};
 }
 
 /// The running statistic after a training step.
