@@ -1,24 +1,36 @@
-#include "cpu/plans.hpp"
+#include <array>
+
+#include "cpu/memory_plans.hpp"
 
 namespace terrane::cpu {
+namespace {
+
+/// Our own loops are the only candidate of these ops.
+template <Offer (*make)(const device::PlanRequest&)>
+std::span<const Candidate> loops() {
+    static constexpr std::array<Candidate, 1> only{{{"openmp", make}}};
+    return only;
+}
+
+}  // namespace
 
 std::span<const Candidate> candidates(const ops::Activation&) {
-    return {};
+    return loops<make_activation>();
 }
 std::span<const Candidate> candidates(const ops::AdaptivePool&) {
-    return {};
+    return loops<make_adaptive_pool>();
 }
 std::span<const Candidate> candidates(const ops::Add&) {
-    return {};
+    return loops<make_add>();
 }
 std::span<const Candidate> candidates(const ops::BatchNorm&) {
-    return {};
+    return loops<make_batch_norm>();
 }
 std::span<const Candidate> candidates(const ops::Classify&) {
     return {};
 }
 std::span<const Candidate> candidates(const ops::Concat&) {
-    return {};
+    return loops<make_concat>();
 }
 std::span<const Candidate> candidates(const ops::CrossEntropy&) {
     return {};
@@ -27,28 +39,28 @@ std::span<const Candidate> candidates(const ops::Dice&) {
     return {};
 }
 std::span<const Candidate> candidates(const ops::Dropout&) {
-    return {};
+    return loops<make_dropout>();
 }
 std::span<const Candidate> candidates(const ops::GatedSum&) {
-    return {};
+    return loops<make_gated_sum>();
 }
 std::span<const Candidate> candidates(const ops::GroupNorm&) {
-    return {};
+    return loops<make_group_norm>();
 }
 std::span<const Candidate> candidates(const ops::LayerNorm&) {
-    return {};
+    return loops<make_layer_norm>();
 }
 std::span<const Candidate> candidates(const ops::Multiply&) {
-    return {};
+    return loops<make_multiply>();
 }
 std::span<const Candidate> candidates(const ops::Pool&) {
-    return {};
+    return loops<make_pool>();
 }
 std::span<const Candidate> candidates(const ops::Resize&) {
-    return {};
+    return loops<make_resize>();
 }
 std::span<const Candidate> candidates(const ops::Slice&) {
-    return {};
+    return loops<make_slice>();
 }
 std::span<const Candidate> candidates(const ops::Softmax&) {
     return {};

@@ -1,0 +1,26 @@
+#pragma once
+
+#include "cpu/plans.hpp"
+
+/// The makers of the plans bound by memory, one file per op.
+namespace terrane::cpu {
+
+Offer make_activation(const device::PlanRequest& request);
+Offer make_adaptive_pool(const device::PlanRequest& request);
+Offer make_add(const device::PlanRequest& request);
+Offer make_batch_norm(const device::PlanRequest& request);
+Offer make_classify(const device::PlanRequest& request);
+Offer make_concat(const device::PlanRequest& request);
+Offer make_cross_entropy(const device::PlanRequest& request);
+Offer make_dice(const device::PlanRequest& request);
+Offer make_dropout(const device::PlanRequest& request);
+Offer make_gated_sum(const device::PlanRequest& request);
+Offer make_group_norm(const device::PlanRequest& request);
+Offer make_layer_norm(const device::PlanRequest& request);
+Offer make_multiply(const device::PlanRequest& request);
+Offer make_pool(const device::PlanRequest& request);
+Offer make_resize(const device::PlanRequest& request);
+Offer make_slice(const device::PlanRequest& request);
+Offer make_softmax(const device::PlanRequest& request);
+
+}  // namespace terrane::cpu
