@@ -123,9 +123,9 @@ class Encoder(nn.Module):
 class GateConvolutions(nn.Module):
     def __init__(self, options, channels):
         super().__init__()
-        for index, modality in enumerate(options.modalities):
+        for modality in options.modalities:
             gate = nn.Module()
-            gate.gate = nn.Conv2d(channels, len(options.modalities), 1, bias=index == 0)
+            gate.gate = nn.Conv2d(channels, len(options.modalities), 1, bias=True)
             setattr(self, modality.name, gate)
 
 
@@ -204,8 +204,9 @@ class Duet(nn.Module):
                 aligned = [x if x.shape[2:] == size else F.interpolate(x, size=size, mode="bilinear", align_corners=False)
                            for x in streams]
                 fusion = getattr(self, f"fusion{level}")
-                gates = torch.sigmoid(sum(getattr(fusion, name).gate(x) for name, x in zip(names, aligned)))
-                gates = gates * presence[:, :, None, None]
+                there = presence[:, :, None, None]
+                votes = [getattr(fusion, name).gate(x) * there[:, m:m + 1] for m, (name, x) in enumerate(zip(names, aligned))]
+                gates = torch.sigmoid(sum(votes)) * there
                 streams[0] = sum(gates[:, m:m + 1] * x for m, x in enumerate(aligned))
             fused.append(streams[0])
         x = self.aspp(fused[4])

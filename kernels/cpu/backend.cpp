@@ -4,7 +4,7 @@
 
 #include <cstring>
 
-#include "cpu/dnnl_engine.hpp"
+#include "cpu/dnnl_primitives.hpp"
 #include "cpu/flat_kernels.hpp"
 #include "cpu/plans.hpp"
 #include "cpu/sample_kernels.hpp"
@@ -26,7 +26,7 @@ class CpuBackend final : public device::Backend {
     std::string name() const override { return "cpu"; }
 
     std::string description() const override {
-        return fmt::format("cpu, oneDNN {} for {}, {} threads", dnnl_version(), dnnl_instruction_set(),
+        return fmt::format("cpu, oneDNN {} for {}, {} threads", onednn::version(), onednn::instruction_set(),
                            threads_);
     }
 

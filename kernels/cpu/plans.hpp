@@ -26,7 +26,7 @@ struct Candidate {
 
 // The candidates of every op, best first; the first that accepts is taken.
 
-// matrix_bound.cpp
+// dnnl_layer_plan.cpp, dnnl_matmul_plan.cpp
 std::span<const Candidate> candidates(const ops::Convolution& op);
 std::span<const Candidate> candidates(const ops::TransposedConvolution& op);
 std::span<const Candidate> candidates(const ops::Linear& op);

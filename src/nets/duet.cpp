@@ -30,8 +30,12 @@ ValueId fuse(GraphBuilder& build, const NetworkInputs& inputs, std::vector<Value
     for (std::size_t m = 0; m < streams.size(); ++m) {
         const std::string& name = inputs.modalities[m].name;
         streams[m] = resized_like(build, name + ".resize", streams[m], streams[0]);
-        votes.push_back(build.convolution(name + ".gate", streams[m], count,
-                                          {.kernel = 1, .bias = m == 0, .initializer = graph::Normal{0.01}}));
+        const ValueId vote =
+            build.convolution(name + ".gate", streams[m], count,
+                              {.kernel = 1, .bias = true, .initializer = graph::Normal{0.01}});
+        const auto column = static_cast<std::int64_t>(m);
+        const ValueId there = build.append(name + ".presence", ops::Slice{column, column + 1}, {presence});
+        votes.push_back(build.append(name + ".vote", ops::Multiply{}, {vote, there}));
     }
     const ValueId gates = build.append("gates", ops::Add{}, votes);
     streams.push_back(gates);

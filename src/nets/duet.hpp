@@ -8,7 +8,7 @@ namespace terrane::nets {
 ///
 ///   level 0 (stem, stride 2), 1 (stride 4) ... 4 (output stride):
 ///     f_m      = stage of modality m's encoder, resized to the first modality's map if its grid differs
-///     gates    = sum_m conv1x1_m(f_m)                                [batch, h, w, modalities]
+///     gates    = sum_m presence_m * conv1x1_m(f_m)                   [batch, h, w, modalities]
 ///     fused    = sum_m presence_m * sigmoid(gates_m) * f_m           (ops::GatedSum)
 ///   The first modality's encoder goes on from `fused`, the others from their own f_m. A missing modality is
 ///   left out of every sum, so that the network answers from the rest. With one modality there are no gates:

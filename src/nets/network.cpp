@@ -56,7 +56,7 @@ graph::Graph build_network(const config::Model& model, const config::Loss& loss,
         values.modalities.push_back(build.input(modality.name, {compute, shape}));
     }
     const auto count = static_cast<std::int64_t>(inputs.modalities.size());
-    values.presence = build.input("presence", {real, Shape{inputs.batch, count}});
+    values.presence = build.input("presence", {real, Shape{inputs.batch, 1, 1, count}});
 
     ValueId logits;
     if (model.name == "duet") {

@@ -26,8 +26,8 @@ struct NetworkInputs {
     std::int64_t width = 128;
 };
 
-/// train: losses and gradients; inputs are the modalities, "presence" f32 [batch, modalities] (1, or 0 where
-/// a sample
+/// train: losses and gradients; inputs are the modalities, "presence" f32 [batch, 1, 1, modalities] (1, or 0
+/// where a sample
 ///   lacks a modality) and "labels" u8 [batch, height, width]; state "loss.class_weights" f32 [classes].
 /// evaluate: output "classes" u8 [batch, height, width], state "evaluation.confusion" i64 [classes, classes]
 /// that counts

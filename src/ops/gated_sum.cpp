@@ -10,8 +10,9 @@ std::vector<TensorSpec> GatedSum::outputs(std::span<const TensorSpec> inputs) co
     for (std::size_t i = 1; i < streams; ++i)
         TERRANE_ASSERT(inputs[i] == inputs[0], "stream {} differs in shape or type", i);
     TERRANE_ASSERT(inputs[streams].shape == x.with(3, count), "gates are {}", inputs[streams].shape.text());
-    TERRANE_ASSERT((inputs[streams + 1].shape == Shape{x.batch(), count}), "presence is {}",
-                   inputs[streams + 1].shape.text());
+    const Shape& presence = inputs[streams + 1].shape;
+    TERRANE_ASSERT(presence[0] == x.batch() && presence.elements() == x.batch() * count, "presence is {}",
+                   presence.text());
     return {inputs[0]};
 }
 

@@ -115,7 +115,10 @@ TEST_CASE("backward runs every node with a trainable parameter behind it once, i
     const Schedule schedule = make_schedule(graph, backend, 1 << 20);
     const auto backward = steps_of<BackwardStep>(schedule);
     for (std::size_t i = 1; i < backward.size(); ++i) CHECK(backward[i]->node < backward[i - 1]->node);
-    CHECK(backward.size() == graph.nodes.size());
+    // Only the slices of the presence, an input, have nothing trainable behind them.
+    const auto slices = std::count_if(graph.nodes.begin(), graph.nodes.end(),
+                                      [](const Node& node) { return std::holds_alternative<ops::Slice>(node.op); });
+    CHECK(backward.size() == graph.nodes.size() - static_cast<std::size_t>(slices));
 }
 
 TEST_CASE("an inference graph has no backward, no buckets and no gradients", "[graph]") {

@@ -57,7 +57,7 @@ def main(dump, case):
     with torch.no_grad():
         load_terrane(model, part(tensors, "before:"))
     inputs = {name: torch.as_tensor(value) for name, value in part(tensors, "input:").items()}
-    labels, presence = inputs.pop("labels"), inputs.pop("presence")
+    labels, presence = inputs.pop("labels"), inputs.pop("presence").flatten(1)
     images = {name: value.permute(0, 3, 1, 2).contiguous() for name, value in inputs.items()}
 
     logits = model(images, presence)

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "config/config.hpp"
+
+namespace terrane::raster {
+
+/// The files of one scene.
+struct SceneFiles {
+    std::string id;
+    std::vector<std::vector<std::filesystem::path>> modalities;  ///< in the order of config.modalities
+    std::vector<std::filesystem::path> label;                    ///< empty: this scene has no truth
+};
+
+/// Whether [label] is looked at.
+enum class LabelUse { ignored, used };
+
+/// Expands the file patterns of a configuration and groups them into scenes, sorted by id.
+///
+/// If every modality (and the label) has exactly one file they make one scene, called like the file of the
+/// reference. Otherwise a file's scene is the first group of `scene` (the whole match if it has none) in its
+/// path, or its stem; files of one modality with the same id are mosaicked. Errors: E0201 a pattern matches
+/// nothing, E0312 a scene lacks a modality, or a label or file belongs to no scene; E0502 a bad regular
+/// expression.
+std::vector<SceneFiles> find_scenes(const config::Config& config, LabelUse label_use);
+
+/// A path of the configuration: absolute as it is, otherwise below the configuration's folder.
+std::filesystem::path resolve(const config::Config& config, const std::string& path);
+
+}  // namespace terrane::raster

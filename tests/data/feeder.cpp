@@ -1,0 +1,149 @@
+#include "data/feeder.hpp"
+
+#include <chrono>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+
+#include "base/error.hpp"
+#include "ref/backend.hpp"
+#include "support/catch.hpp"
+#include "support/synthetic_source.hpp"
+
+using namespace terrane;
+
+namespace {
+
+std::atomic<std::int64_t> allocations{0};
+
+struct Fixture {
+    test::SyntheticSource source{10, 32, 3};
+    std::unique_ptr<device::Backend> backend = ref::make_ref_backend();
+    std::int64_t batch = 3;
+    std::vector<float> optical = std::vector<float>(3 * 32 * 32 * 3, -7);
+    std::vector<float> height = std::vector<float>(3 * 16 * 16, -7);
+    std::vector<float> presence = std::vector<float>(6, -7);
+    std::vector<std::uint8_t> labels = std::vector<std::uint8_t>(3 * 32 * 32, 7);
+    data::InputSlots slots{{{reinterpret_cast<std::byte*>(optical.data()), {DType::f32, {3, 32, 32, 3}}},
+                            {reinterpret_cast<std::byte*>(height.data()), {DType::f32, {3, 16, 16, 1}}}},
+                           {reinterpret_cast<std::byte*>(presence.data()), {DType::f32, {3, 2}}},
+                           {reinterpret_cast<std::byte*>(labels.data()), {DType::u8, {3, 32, 32}}}};
+};
+
+}  // namespace
+
+void* operator new(std::size_t bytes) {
+    allocations.fetch_add(1, std::memory_order_relaxed);
+    if (void* memory = std::malloc(bytes == 0 ? 1 : bytes)) return memory;
+    throw std::bad_alloc();
+}
+void operator delete(void* memory) noexcept {
+    std::free(memory);
+}
+void operator delete(void* memory, std::size_t) noexcept {
+    std::free(memory);
+}
+
+TEST_CASE("an untouched sample is the stored tile, normalised, and empty places are ignored") {
+    Fixture f;
+    const data::EvaluationOrder order(f.source.layout(), 10, 3, 0, 1);
+    data::Feeder feeder(f.source, order, 3, 0, 2, f.backend->sample_kernels());
+    data::TileMemory stored(f.source.layout());
+    for (std::int64_t n = 0; n < order.batches(); ++n) {
+        feeder.next(f.slots);
+        for (std::int64_t i = 0; i < 3; ++i) {
+            const std::int64_t tile = n * 3 + i;
+            CHECK(feeder.current()[static_cast<std::size_t>(i)].tile == (tile < 10 ? tile : -1));
+            if (tile >= 10) {
+                CHECK(f.labels[static_cast<std::size_t>(i * 1024 + 77)] == 255);
+                CHECK(f.optical[static_cast<std::size_t>(i * 3072 + 77)] == 0);
+                CHECK(f.presence[static_cast<std::size_t>(2 * i)] == 0);
+                continue;
+            }
+            f.source.read(tile, stored);
+            CHECK(std::memcmp(f.labels.data() + i * 1024, stored.labels.data, 1024) == 0);
+            const float expected = (stored.modalities[0].values.as<std::uint8_t>()[500] - 100.0f) / 50.0f;
+            CHECK(f.optical[static_cast<std::size_t>(i * 3072 + 500)] == Approx(expected).margin(1e-6));
+            CHECK(f.presence[static_cast<std::size_t>(2 * i)] == 1);
+        }
+    }
+}
+
+TEST_CASE("a withheld modality arrives as zeros with presence 0") {
+    Fixture f;
+    const data::Sampler sampler({}, 1, f.source);
+    const data::Augmentation augmentation({}, 0.5, f.source.layout(), 1);
+    const data::TrainingOrder order(sampler, augmentation, {1, 3, 1}, 0);
+    data::Feeder feeder(f.source, order, 3, 0, 2, f.backend->sample_kernels());
+    int withheld = 0;
+    for (int n = 0; n < 10; ++n) {
+        feeder.next(f.slots);
+        for (std::size_t i = 0; i < 3; ++i) {
+            const bool present = feeder.current()[i].modalities[1].present;
+            CHECK(f.presence[2 * i + 1] == (present ? 1.0f : 0.0f));
+            bool any = false;
+            for (std::size_t p = 0; p < 256; ++p) any = any || f.height[i * 256 + p] != 0;
+            CHECK(any == present);
+            withheld += !present;
+        }
+    }
+    CHECK(withheld > 0);
+}
+
+TEST_CASE("starting at a later batch gives what the uninterrupted run gets there") {
+    Fixture f;
+    const data::Sampler sampler({}, 1, f.source);
+    const data::Augmentation augmentation({}, 0, f.source.layout(), 1);
+    const data::TrainingOrder order(sampler, augmentation, {1, 3, 1}, 0);
+    data::Feeder whole(f.source, order, 3, 0, 2, f.backend->sample_kernels());
+    for (int n = 0; n < 6; ++n) whole.next(f.slots);
+    const std::vector<float> expected = f.optical;
+    data::Feeder resumed(f.source, order, 3, 5, 2, f.backend->sample_kernels());
+    resumed.next(f.slots);
+    CHECK(f.optical == expected);
+}
+
+TEST_CASE("a tile that can't be read ends next() with the tile and the file") {
+    Fixture f;
+    f.source.broken_tile = 4;
+    const data::EvaluationOrder order(f.source.layout(), 10, 3, 0, 1);
+    data::Feeder feeder(f.source, order, 3, 0, 4, f.backend->sample_kernels());
+    feeder.next(f.slots);
+    try {
+        feeder.next(f.slots);
+        FAIL("the broken tile went unnoticed");
+    } catch (const Error& error) {
+        CHECK_THAT(error.message(), test::contains("synthetic tile 4"));
+        CHECK_THAT(error.message(), test::contains("shard.h5"));
+        CHECK(error.exit_code() == ExitCode::data_invalid);
+    }
+}
+
+TEST_CASE("a feeder that is dropped while reading ahead ends at once") {
+    Fixture f;
+    const data::Sampler sampler({}, 1, f.source);
+    const data::Augmentation augmentation({}, 0, f.source.layout(), 1);
+    const data::TrainingOrder order(sampler, augmentation, {1, 3, 1}, 0);
+    for (int n = 0; n < 50; ++n) {
+        data::Feeder feeder(f.source, order, 3, 0, 1 + n % 4, f.backend->sample_kernels());
+        if (n % 2 == 0) feeder.next(f.slots);
+    }
+    CHECK(f.source.reads > 0);
+}
+
+TEST_CASE("after the first round of the ring a batch allocates nothing") {
+    Fixture f;
+    config::Sampler settings;
+    settings.balance = 0.5;
+    const data::Sampler sampler(settings, 1, f.source);
+    config::Augment changes;
+    changes.rotation = 10;
+    changes.noise = 0.1;
+    const data::Augmentation augmentation(changes, 0.3, f.source.layout(), 1);
+    const data::TrainingOrder order(sampler, augmentation, {1, 3, 1}, 0);
+    data::Feeder feeder(f.source, order, 3, 0, 3, f.backend->sample_kernels());
+    for (int n = 0; n < 8; ++n) feeder.next(f.slots);
+    const std::int64_t before = allocations;
+    for (int n = 0; n < 20; ++n) feeder.next(f.slots);
+    CHECK(allocations - before == 0);
+}

@@ -1,0 +1,77 @@
+#include "kernels/op_case.hpp"
+
+namespace terrane::test {
+
+namespace {
+
+template <typename Loss>
+OpCase loss(const std::string& name, Loss op, Shape logits, std::int64_t height, std::int64_t width,
+            Fill weights = Fill::class_weights, Fill label_fill = Fill::labels) {
+    return {name,
+            op,
+            {activation(logits), labels({logits.batch(), height, width}, label_fill),
+             state({logits.channels()}, weights)}};
+}
+
+OpCase classify(const std::string& name, Shape logits, std::int64_t height, std::int64_t width,
+                ops::Corners corners = ops::Corners::half_pixel) {
+    return {name,
+            ops::Classify{corners},
+            {activation(logits),
+             labels({logits.batch(), height, width}),
+             {Role::confusion, {logits.channels(), logits.channels()}}},
+            Exact::yes,
+            Zeros::expected};
+}
+
+}  // namespace
+
+std::vector<OpCase> class_cases() {
+    using ops::Corners;
+    using ops::CrossEntropy;
+    using ops::Dice;
+    std::vector<OpCase> cases{
+        loss("cross-entropy", CrossEntropy{}, {2, 4, 5, 6}, 4, 5),
+        loss("cross-entropy upsampled twice", CrossEntropy{}, {2, 3, 4, 5}, 6, 8),
+        loss("cross-entropy upsampled four times", CrossEntropy{.loss_weight = 0.4}, {1, 4, 3, 7}, 16, 12),
+        loss("cross-entropy upsampled unevenly", CrossEntropy{}, {1, 3, 3, 16}, 7, 5),
+        loss("cross-entropy upsampled align corners", CrossEntropy{.corners = Corners::align_corners},
+             {2, 3, 4, 5}, 7, 9),
+        loss("cross-entropy downsampled", CrossEntropy{}, {1, 7, 9, 3}, 4, 4),
+        loss("cross-entropy smoothed", CrossEntropy{.label_smoothing = 0.1}, {2, 3, 4, 5}, 6, 8),
+        loss("cross-entropy smoothed, a class of weight 0", CrossEntropy{.label_smoothing = 0.2},
+             {1, 4, 4, 4}, 4, 4, Fill::class_weights_with_zero),
+        loss("cross-entropy, a class of weight 0", CrossEntropy{}, {2, 3, 4, 3}, 6, 8,
+             Fill::class_weights_with_zero),
+        loss("cross-entropy of one class", CrossEntropy{.loss_weight = 2}, {1, 3, 3, 1}, 3, 3),
+        loss("cross-entropy from one pixel", CrossEntropy{}, {2, 1, 1, 9}, 3, 4),
+        loss("cross-entropy of many classes", CrossEntropy{}, {1, 2, 3, 67}, 4, 6),
+        loss("cross-entropy with all ignored", CrossEntropy{.label_smoothing = 0.1}, {1, 3, 3, 4}, 6, 6,
+             Fill::class_weights, Fill::labels_all_ignored),
+        loss("Dice", Dice{}, {2, 4, 5, 6}, 4, 5),
+        loss("Dice upsampled", Dice{.smooth = 0.5, .loss_weight = 0.7}, {2, 3, 4, 5}, 6, 8),
+        loss("Dice align corners", Dice{.corners = Corners::align_corners}, {2, 3, 4, 3}, 7, 9),
+        loss("Dice with absent classes", Dice{}, {1, 2, 2, 40}, 4, 4),
+        loss("Dice, a class of weight 0", Dice{}, {2, 3, 3, 4}, 6, 6, Fill::class_weights_with_zero),
+        loss("Dice with all ignored", Dice{}, {1, 3, 3, 4}, 6, 6, Fill::class_weights,
+             Fill::labels_all_ignored),
+        classify("classify", {2, 5, 7, 6}, 5, 7),
+        classify("classify upsampled twice", {2, 3, 4, 5}, 6, 8),
+        classify("classify upsampled four times", {1, 5, 4, 17}, 20, 16),
+        classify("classify align corners", {1, 3, 5, 4}, 5, 9, Corners::align_corners),
+        classify("classify one class", {1, 2, 3, 1}, 4, 6),
+        {"softmax", ops::Softmax{5, 7}, {activation({2, 5, 7, 6})}},
+        {"softmax upsampled", ops::Softmax{7, 9}, {activation({2, 3, 4, 5})}},
+        {"softmax align corners", ops::Softmax{7, 9, Corners::align_corners}, {activation({1, 3, 4, 33})}},
+        {"softmax downsampled", ops::Softmax{3, 3}, {activation({1, 8, 5, 4})}},
+    };
+    for (OpCase& one : cases) {
+        if (one.name == "cross-entropy of one class" || one.inputs.size() > 1) {
+            const bool ignored = one.inputs[1].fill == Fill::labels_all_ignored;
+            if (ignored || one.classes() == 1) one.zeros = Zeros::expected;
+        }
+    }
+    return cases;
+}
+
+}  // namespace terrane::test
