@@ -45,6 +45,9 @@ std::uint64_t upstream_stream(const OpCase& one, int term) {
 }
 
 Numbers upstream_term(const OpCase& one, const RunOptions& options, std::int64_t count, int term) {
+    if (!options.upstream.empty()) {
+        return term == 0 ? options.upstream : Numbers(static_cast<std::size_t>(count), 0.0);
+    }
     return standard_values(count, options.values, options.rounded_as, options.seed,
                            upstream_stream(one, term));
 }

@@ -18,7 +18,8 @@ struct RunOptions {
     device::Mode mode = device::Mode::training;
     std::vector<bool> wanted;  ///< gradients; empty: of all differentiable inputs, in training
     device::GradientWrite parameter_write = device::GradientWrite::overwrite;
-    int ranks = 1;  ///< simulated ranks, each with its share of the samples and its own plan
+    std::vector<double> upstream;  ///< the gradient from above; empty: two random terms
+    int ranks = 1;                 ///< simulated ranks, each with its share of the samples and its own plan
 };
 
 /// Everything a run produced, as numbers. With several ranks outputs and activation gradients are joined

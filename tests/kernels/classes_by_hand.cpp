@@ -1,0 +1,79 @@
+// The reference against numbers worked out by hand: losses and scores.
+#include <cmath>
+
+#include "kernels/by_hand.hpp"
+#include "support/catch.hpp"
+
+using namespace terrane;
+using namespace terrane::test;
+
+namespace {
+
+const Given three_logits{activation({1, 1, 1, 3}), {1, 2, 3}};
+const Given three_weights{state({3}), {1, 2, 4}};
+
+Given label(double value) {
+    return {labels({1, 1, 1}), {value}};
+}
+
+}  // namespace
+
+TEST_CASE("cross-entropy of logits 1, 2, 3", "[hand]") {
+    // Python: lp = [z - log(sum(exp(v) for v in (1, 2, 3))) for z in (1, 2, 3)]
+    const auto plain = reference(ops::CrossEntropy{}, {three_logits, label(2), three_weights}, {{}});
+    CHECK(equal(plain.outputs[0], {4 * 0.40760596444438013, 4}));
+    // 4 * (p - [0, 0, 1])
+    CHECK(equal(plain.gradients[0], {0.3601222926815219, 0.9789138842191908, -1.339036176900712}));
+    // 0.9 * 4 * -lp[2] + 0.1 / 3 * sum(w * -lp), and its derivative
+    const auto smoothed =
+        reference(ops::CrossEntropy{.label_smoothing = 0.1}, {three_logits, label(2), three_weights}, {{}});
+    CHECK(equal(smoothed.outputs[0], {1.6958228637034571, 4}));
+    CHECK(equal(smoothed.gradients[0], {0.31178386381979184, 0.8714591390433912, -1.1832430028631824}));
+}
+
+TEST_CASE("labels that are ignored or beyond the classes cost nothing", "[hand]") {
+    for (const double value : {255.0, 3.0}) {
+        const auto result = reference(ops::CrossEntropy{}, {three_logits, label(value), three_weights}, {{}});
+        CHECK(equal(result.outputs[0], {0, 0}));
+        CHECK(equal(result.gradients[0], {0, 0, 0}));
+        const auto dice = reference(ops::Dice{}, {three_logits, label(value), three_weights}, {{}});
+        CHECK(equal(dice.outputs[0], {0, 0}));
+        CHECK(equal(dice.gradients[0], {0, 0, 0}));
+    }
+}
+
+TEST_CASE("cross-entropy reads logits at the labels' resolution", "[hand]") {
+    // Logits 0 and 4 of class 0 become 0, 1, 3, 4 over four pixels; class 1 stays 0.
+    const auto result = reference(
+        ops::CrossEntropy{},
+        {{activation({1, 1, 2, 2}), {0, 0, 4, 0}}, {labels({1, 1, 4}), {0, 0, 0, 255}}, {state({2}), {1, 1}}},
+        {{}});
+    const auto loss = [](double z) { return std::log1p(std::exp(-z)); };
+    CHECK(equal(result.outputs[0], {loss(0) + loss(1) + loss(3), 3}));
+    const auto slope = [](double z) { return -1 / (1 + std::exp(z)); };
+    const double first = slope(0) + 0.75 * slope(1) + 0.25 * slope(3);
+    const double second = 0.25 * slope(1) + 0.75 * slope(3);
+    CHECK(equal(result.gradients[0], {first, -first, second, -second}));
+}
+
+TEST_CASE("Dice of two pixels", "[hand]") {
+    // p = (1/2, 1/2) with class 0 and (1/4, 3/4) with class 1: I = (.5, .75), S = (.75, 1.25), T = (1, 1),
+    // dice = 2 / 2.75 and 2.5 / 3.25, W = 1 + 2.
+    const auto result = reference(ops::Dice{}, {{activation({1, 1, 2, 2}), {0, 0, 0, std::log(3.0)}},
+                                                {labels({1, 1, 2}), {0, 1}},
+                                                {state({2}), {1, 2}}});
+    CHECK(equal(result.outputs[0], {3 * (1 - (2 / 2.75 + 2.5 / 3.25) / 2), 0}));
+}
+
+TEST_CASE("classify counts truth by row and prediction by column, the lowest index winning ties", "[hand]") {
+    const auto result = reference(ops::Classify{}, {{activation({1, 1, 4, 2}), {5, 5, 0, 1, 1, 0, 0, 9}},
+                                                    {labels({1, 1, 4}), {1, 1, 255, 0}},
+                                                    {{Role::confusion, {2, 2}}, {10, 0, 0, 0}}});
+    CHECK(equal(result.outputs[0], {0, 1, 0, 1}));
+    CHECK(equal(result.states[2], {10, 1, 1, 1}));
+}
+
+TEST_CASE("softmax of logits 1, 2, 3", "[hand]") {
+    CHECK(equal(reference(ops::Softmax{1, 1}, {three_logits}).outputs[0],
+                {0.09003057317038048, 0.2447284710547977, 0.665240955774822}));
+}
