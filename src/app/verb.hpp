@@ -22,10 +22,10 @@ enum class Argument { none, one, many };
 struct VerbOption {
     std::string name;                   ///< "weights": --weights
     Argument argument = Argument::one;  ///< none: a flag; many: may be repeated
-    std::string value_name;             ///< "FOLDER", for the help
-    std::string help;
+    std::string value_name{};           ///< "FOLDER", for the help
+    std::string help{};
     char letter = '\0';     ///< 'i': also -i
-    std::string key;        ///< if set: the value goes to this configuration key, not to the verb
+    std::string key{};      ///< if set: the value goes to this configuration key, not to the verb
     bool required = false;  ///< usage error E0105 if it is absent
 };
 

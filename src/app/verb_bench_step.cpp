@@ -1,0 +1,53 @@
+#include "app/backend_choice.hpp"
+#include "app/network_inputs.hpp"
+#include "app/output.hpp"
+#include "app/verb.hpp"
+#include "bench/step.hpp"
+
+namespace terrane::app {
+
+namespace {
+
+ExitCode run_bench_step(Invocation& invocation) {
+    bench::StepOptions options;
+    options.model = invocation.config().model;
+    options.inputs = network_inputs(invocation);
+    options.compute = compute_type(invocation.text("precision", invocation.config().train.precision));
+    options.steps = static_cast<int>(invocation.integer("steps", options.steps));
+    options.warm_up = static_cast<int>(invocation.integer("warm-up", options.warm_up));
+    options.per_node = invocation.has("per-node");
+    const auto backend = choose_backend(invocation.config().runtime.device);
+
+    std::string command;
+    for (const std::string& word : invocation.command()) command += (command.empty() ? "" : " ") + word;
+    print_line(bench::step_json(*backend, options, bench::measure_step(*backend, options), command));
+    return ExitCode::done;
+}
+
+std::vector<VerbOption> bench_step_options() {
+    std::vector<VerbOption> options = network_input_options();
+    options.push_back(
+        {.name = "precision", .value_name = "fp32|bf16", .help = "type of activations (train.precision)"});
+    options.push_back({.name = "steps", .value_name = "N", .help = "timed steps"});
+    options.push_back({.name = "warm-up", .value_name = "N", .help = "steps before them"});
+    options.push_back({.name = "per-node",
+                       .argument = Argument::none,
+                       .value_name = "",
+                       .help = "also the time of every node"});
+    return options;
+}
+
+}  // namespace
+
+extern const Verb bench_step_verb;
+const Verb bench_step_verb = {
+    .name = "bench step",
+    .summary = "time a whole training step on random input; JSON",
+    .ranks = Ranks::local,
+    .config = ConfigNeed::optional,
+    .positional = "",
+    .options = bench_step_options(),
+    .run = run_bench_step,
+};
+
+}  // namespace terrane::app

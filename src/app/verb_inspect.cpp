@@ -1,0 +1,117 @@
+#include <fmt/format.h>
+
+#include <fstream>
+
+#include "app/backend_choice.hpp"
+#include "app/network_inputs.hpp"
+#include "app/output.hpp"
+#include "app/verb.hpp"
+#include "graph/summary.hpp"
+
+namespace terrane::app {
+
+namespace {
+
+double mebibytes(std::size_t bytes) {
+    return static_cast<double>(bytes) / (1 << 20);
+}
+
+/// Memory a rank may plan with: --ram, else what the machine has free.
+std::size_t memory_budget(const config::Runtime& runtime) {
+    if (runtime.ram > 0) return static_cast<std::size_t>(runtime.ram) << 20;
+    std::ifstream file("/proc/meminfo");
+    std::string key, unit;
+    std::size_t kib = 0;
+    while (file >> key >> kib >> unit) {
+        if (key == "MemAvailable:") return kib * 1024;
+    }
+    return std::size_t{1} << 30;
+}
+
+void print_layers(const graph::ProgramPlan& plan) {
+    print_line(fmt::format("{:<40} {:<22} {:<20} {:>11} {:>9}  {}", "layer", "op", "output", "parameters",
+                           "GFLOP", "runs as"));
+    for (const graph::LayerRow& row : graph::layer_rows(plan)) {
+        print_line(fmt::format("{:<40} {:<22} {:<20} {:>11} {:>9.3f}  {}", row.name, row.op,
+                               row.output.text(), row.parameters, row.flops * 1e-9, row.implementation));
+    }
+}
+
+void print_memory(const graph::MemoryTable& table) {
+    const auto row = [](const char* what, std::size_t bytes) {
+        print_line(fmt::format("  {:<44} {:>10.1f} MiB", what, mebibytes(bytes)));
+    };
+    print_line("memory of one rank");
+    row("parameters", table.parameters);
+    row("gradients", table.gradients);
+    row("optimizer moments", table.optimizer);
+    row("states", table.states);
+    row("packed weights", table.packed);
+    row("input slots", table.inputs);
+    row("arena (activations, gradients, workspace)", table.arena);
+    row("  least possible arena (live bytes)", table.arena_bound);
+    row("total", table.total());
+}
+
+ExitCode run_inspect(Invocation& invocation) {
+    config::Config config = invocation.config();
+    config.model.name = invocation.text("model", config.model.name);
+    const nets::NetworkInputs inputs = network_inputs(invocation);
+    const DType compute = compute_type(config.train.precision);
+    const int moments = config.optim.name == "adamw" ? 2 : 1;
+    const auto backend = choose_backend(config.runtime.device);
+    const auto plan_for = [&](std::int64_t batch) {
+        nets::NetworkInputs sized = inputs;
+        sized.batch = batch;
+        return graph::plan_program(
+            nets::build_network(config.model, config.loss, sized, nets::Task::train, compute), *backend);
+    };
+
+    const graph::ProgramPlan plan = plan_for(inputs.batch);
+    std::int64_t parameters = 0;
+    for (const graph::Value& value : plan.graph.values) {
+        if (value.kind == graph::ValueKind::parameter) parameters += value.spec.shape.elements();
+    }
+    print_layers(plan);
+    const double flops = graph::forward_flops(plan);
+    print_line(fmt::format("\n{} {}  {} classes  batch {} of {} x {}  {}  on {}", config.model.name,
+                           config.model.encoder, inputs.classes, inputs.batch, inputs.width, inputs.height,
+                           config.train.precision, backend->description()));
+    print_line(fmt::format(
+        "parameters {}  forward {:.2f} GFLOP per step ({:.2f} per sample), training about three times that",
+        parameters, flops * 1e-9, flops * 1e-9 / static_cast<double>(inputs.batch)));
+    print_memory(graph::memory_table(plan, moments));
+    std::string buckets;
+    for (const std::size_t bytes : graph::bucket_bytes(plan))
+        buckets += fmt::format(" {:.1f}", mebibytes(bytes));
+    print_line(fmt::format("gradient buckets, MiB in order of their reduction:{}", buckets));
+
+    const std::size_t budget = memory_budget(config.runtime);
+    const auto bytes_for = [&](std::int64_t batch) {
+        return graph::memory_table(plan_for(batch), moments).total();
+    };
+    print_line(fmt::format("largest batch within {:.0f} MiB: {}", mebibytes(budget),
+                           graph::largest_batch(bytes_for, budget, 256)));
+    return ExitCode::done;
+}
+
+std::vector<VerbOption> inspect_options() {
+    std::vector<VerbOption> options = network_input_options();
+    options.push_back({.name = "model", .value_name = "NAME", .help = "architecture (model.name)"});
+    return options;
+}
+
+}  // namespace
+
+extern const Verb inspect_verb;
+const Verb inspect_verb = {
+    .name = "inspect",
+    .summary = "network table, parameters, FLOPs, memory plan, buckets, largest batch that fits",
+    .ranks = Ranks::local,
+    .config = ConfigNeed::optional,
+    .positional = "",
+    .options = inspect_options(),
+    .run = run_inspect,
+};
+
+}  // namespace terrane::app
