@@ -8,55 +8,9 @@
 #include <filesystem>
 
 #include "base/file.hpp"
-#include "raster/gdal_handles.hpp"
+#include "raster/geotiff.hpp"
 
 namespace terrane::raster {
-
-namespace {
-
-constexpr int block = 512;
-
-Error write_error(const std::filesystem::path& path, const std::string& what,
-                  ExitCode code = ExitCode::io_error) {
-    return Error(code, 903, fmt::format("{} can't be {}: {}.", path.string(), what, gdal_message()),
-                 "Check the free space and the permissions of the folder.");
-}
-
-void remove_quietly(const std::filesystem::path& path) {
-    std::error_code ignored;
-    std::filesystem::remove(path, ignored);
-}
-
-std::filesystem::path with_suffix(std::filesystem::path path, const std::string& suffix) {
-    path += suffix;
-    return path;
-}
-
-/// Every entry is set, since GDAL writes missing ones as opaque black.
-void set_legend(GDALRasterBandH band, const ClassLegend& legend) {
-    const GDALColorTableH table = GDALCreateColorTable(GPI_RGB);
-    std::vector<std::string> names(256);
-    for (int value = 0; value < 256; ++value) {
-        const GDALColorEntry transparent{0, 0, 0, 0};
-        GDALSetColorEntry(table, value, &transparent);
-    }
-    for (const ClassLegend::Entry& entry : legend.entries) {
-        TERRANE_ASSERT(entry.value >= 0 && entry.value < 255, "class value {} in a legend", entry.value);
-        const GDALColorEntry color{static_cast<short>(entry.color[0]), static_cast<short>(entry.color[1]),
-                                   static_cast<short>(entry.color[2]), 255};
-        GDALSetColorEntry(table, entry.value, &color);
-        names[static_cast<std::size_t>(entry.value)] = entry.name;
-    }
-    names[255] = "nodata";
-    char** list = nullptr;
-    for (const std::string& name : names) list = CSLAddString(list, name.c_str());
-    GDALSetRasterColorTable(band, table);
-    GDALSetRasterCategoryNames(band, list);
-    GDALDestroyColorTable(table);
-    CSLDestroy(list);
-}
-
-}  // namespace
 
 RasterFormat class_map_format(ClassLegend legend) {
     RasterFormat format;
@@ -87,16 +41,16 @@ struct RasterWriter::State {
         }
     }
     void create();
-    void close_checked(DatasetHandle& handle, const std::filesystem::path& file) const;
-    void convert_to_cog();
+    void convert() const;
 };
 
 void RasterWriter::State::create() {
     initialise_gdal();
     OptionList options;
     options.set("TILED", "YES");
-    options.set("BLOCKXSIZE", std::to_string(block));
-    options.set("BLOCKYSIZE", std::to_string(block));
+    options.set("BLOCKXSIZE", std::to_string(tiff_block));
+    options.set("BLOCKYSIZE",
+                std::to_string(format.layout == RasterLayout::part ? part_block_rows : tiff_block));
     options.set("BIGTIFF", "IF_SAFER");
     options.set("COMPRESS", "DEFLATE");
     options.set("ZLEVEL", format.layout == RasterLayout::tiled ? "6" : "1");
@@ -109,46 +63,14 @@ void RasterWriter::State::create() {
                              static_cast<int>(grid.height), static_cast<int>(format.bands),
                              gdal_type(format.dtype), options.get()));
     if (dataset == nullptr) throw write_error(path, "created", ExitCode::cannot_create);
-    bool good = GDALSetGeoTransform(dataset.get(), grid.transform.data()) == CE_None;
-    if (!grid.crs.empty()) {
-        const ReferenceHandle reference = make_reference(grid.crs, path.string());
-        good = good && GDALSetSpatialRef(dataset.get(), reference.get()) == CE_None;
-    }
-    for (int b = 1; b <= format.bands; ++b) {
-        const GDALRasterBandH band = GDALGetRasterBand(dataset.get(), b);
-        if (format.nodata) good = good && GDALSetRasterNoDataValue(band, *format.nodata) == CE_None;
-        if (static_cast<std::size_t>(b) <= format.band_names.size()) {
-            GDALSetDescription(band, format.band_names[static_cast<std::size_t>(b) - 1].c_str());
-        }
-    }
-    if (format.legend) set_legend(GDALGetRasterBand(dataset.get(), 1), *format.legend);
-    if (!good) throw write_error(path, "created", ExitCode::cannot_create);
+    describe_dataset(dataset.get(), path, grid, format);
 }
 
-void RasterWriter::State::close_checked(DatasetHandle& handle, const std::filesystem::path& file) const {
-    CPLErrorReset();
-    GDALFlushCache(handle.get());
-    const bool flushed = CPLGetLastErrorType() < CE_Failure;
-    if (!flushed) throw write_error(path, "written");
-    handle.reset();  // writes the last directory; GDAL 3.6 reports a failure through the error state only
-    if (CPLGetLastErrorType() >= CE_Failure) throw write_error(path, "written");
-    sync_file(file);
-}
-
-void RasterWriter::State::convert_to_cog() {
-    OptionList options;
-    options.set("BLOCKSIZE", std::to_string(block));
-    options.set("COMPRESS", "DEFLATE");
-    options.set("PREDICTOR", format.legend ? "NO" : "YES");
-    options.set("BIGTIFF", "IF_SAFER");
-    options.set("OVERVIEW_RESAMPLING", format.legend ? "MODE" : "AVERAGE");
+void RasterWriter::State::convert() const {
     CPLErrorReset();
     const DatasetHandle source(GDALOpen(temporary.c_str(), GA_ReadOnly));
     if (source == nullptr) throw write_error(temporary, "read back");
-    DatasetHandle cog(GDALCreateCopy(GDALGetDriverByName("COG"), converted.c_str(), source.get(), FALSE,
-                                     options.get(), nullptr, nullptr));
-    if (cog == nullptr || CPLGetLastErrorType() >= CE_Failure) throw write_error(path, "written as COG");
-    close_checked(cog, converted);
+    convert_to_cog(source.get(), converted, path, format);
 }
 
 RasterWriter::RasterWriter(std::filesystem::path path, const Grid& grid, RasterFormat format)
@@ -195,22 +117,13 @@ void RasterWriter::write(const Window& window, std::span<const std::byte> values
 void RasterWriter::finish() {
     State& state = *state_;
     TERRANE_ASSERT(state.dataset != nullptr, "finish() twice");
-    state.close_checked(state.dataset, state.temporary);
+    close_checked(state.dataset, state.temporary, state.path);
     std::filesystem::path result = state.temporary;
     if (state.format.layout == RasterLayout::cloud_optimized) {
-        state.convert_to_cog();
+        state.convert();
         result = state.converted;
     }
-    // The names go first: names without a map harm nobody.
-    const std::filesystem::path names = with_suffix(result, ".aux.xml");
-    const std::filesystem::path final_names = with_suffix(state.path, ".aux.xml");
-    if (std::filesystem::exists(names)) {
-        sync_file(names);
-        publish_by_rename(names, final_names);
-    } else {
-        remove_quietly(final_names);
-    }
-    publish_by_rename(result, state.path);
+    publish_raster(result, state.path);
     state.finished = true;
     if (result != state.temporary) {
         remove_quietly(state.temporary);

@@ -28,8 +28,12 @@ struct ClassLegend {
 
 enum class RasterLayout {
     cloud_optimized,  ///< COG: tiled 512, overviews; written at finish() from a temporary
-    tiled,            ///< plain tiled GeoTIFF, for intermediate files and synthetic data
+    tiled,            ///< plain tiled GeoTIFF, for synthetic data
+    part,  ///< plain GeoTIFF with flat tiles, for RasterMosaic: cheap to write a few rows at a time
 };
+
+/// Rows of a tile of RasterLayout::part: writing in multiples of them never compresses a tile twice.
+inline constexpr int part_block_rows = 64;
 
 struct RasterFormat {
     DType dtype = DType::u8;  ///< u8, u16, i16, u32, i32, f32 or f64
