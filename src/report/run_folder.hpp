@@ -1,0 +1,69 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "config/resolve.hpp"
+#include "report/append_file.hpp"
+#include "report/metrics.hpp"
+
+namespace terrane::report {
+
+/// What a run records about itself in run.json.
+struct RunDescription {
+    std::string program;               ///< "terrane 0.1.0"
+    std::vector<std::string> command;  ///< the arguments after the program's name
+    std::string message_layer;         ///< "Open MPI 4.1.4"
+    std::vector<std::string> hosts;    ///< of each rank
+    int threads = 1;                   ///< per rank
+};
+
+/// The line of metrics.csv and the row of the console's table: one evaluation during training.
+struct EpochRecord {
+    std::int64_t epoch = 0;
+    std::int64_t step = 0;
+    double train_loss = 0;
+    std::optional<double> val_loss;
+    std::optional<Scores> scores;  ///< none: this epoch was not evaluated
+    double tiles_per_second = 0;
+    double io_wait = 0;     ///< fraction of the epoch's time spent waiting for data, 0..1
+    double memory_gib = 0;  ///< peak of the fullest rank
+    double seconds = 0;
+    std::string note;  ///< "best, checkpoint"
+};
+
+/// runs/<name>/<time>_<job or process>/, or the folder that -o names: run.json, config.toml, log/,
+/// events.jsonl, metrics.csv, and the sub-folders that training adds. Only rank 0 makes one.
+class RunFolder {
+  public:
+    /// Where a run goes: runtime.out, or a fresh folder below runs/ named after the config file's folder.
+    static std::filesystem::path choose(const config::Config& config);
+
+    /// Creates the folder, or opens it again to go on with the run in it (train.resume isn't "never").
+    /// Throws Error 73: E0904 if the folder holds a run and train.resume = "never", or something else than a
+    /// run; with runtime.overwrite a run in it is removed first.
+    RunFolder(std::filesystem::path path, const config::Resolved& resolved,
+              const RunDescription& description);
+
+    const std::filesystem::path& path() const { return path_; }
+    std::filesystem::path checkpoints() const { return path_ / "ckpt"; }
+    bool continued() const { return continued_; }  ///< it held this run already
+
+    /// Appends one JSON object to events.jsonl; `fields` is its text without "time" and "event", e.g.
+    /// {"step":3}.
+    void event(const std::string& name, const std::string& fields_json = "{}");
+    /// Appends a line to metrics.csv (the header first, in a new file).
+    void metrics(const EpochRecord& record, const std::vector<std::string>& class_names);
+
+  private:
+    std::filesystem::path path_;
+    bool continued_ = false;
+    std::unique_ptr<AppendFile> events_;
+    std::unique_ptr<AppendFile> metrics_;
+    std::int64_t metrics_lines_ = 0;
+};
+
+}  // namespace terrane::report
