@@ -27,16 +27,16 @@ std::span<const Candidate> candidates(const ops::BatchNorm&) {
     return loops<make_batch_norm>();
 }
 std::span<const Candidate> candidates(const ops::Classify&) {
-    return {};
+    return loops<make_classify>();
 }
 std::span<const Candidate> candidates(const ops::Concat&) {
     return loops<make_concat>();
 }
 std::span<const Candidate> candidates(const ops::CrossEntropy&) {
-    return {};
+    return loops<make_cross_entropy>();
 }
 std::span<const Candidate> candidates(const ops::Dice&) {
-    return {};
+    return loops<make_dice>();
 }
 std::span<const Candidate> candidates(const ops::Dropout&) {
     return loops<make_dropout>();
@@ -63,7 +63,7 @@ std::span<const Candidate> candidates(const ops::Slice&) {
     return loops<make_slice>();
 }
 std::span<const Candidate> candidates(const ops::Softmax&) {
-    return {};
+    return loops<make_softmax>();
 }
 
 }  // namespace terrane::cpu
