@@ -31,19 +31,24 @@ RunOptions options_for(DType compute, Values values) {
     return options;
 }
 
+/// Runs the candidate, compares it with what `oracle` gives and reports either failure with a reproducer.
+template <typename Oracle>
 void require_agreement(device::Backend& backend, const OpCase& one, const RunOptions& options,
-                       const Tolerance& tolerance) {
+                       const Tolerance& tolerance, Oracle oracle) {
     INFO(reproducer(one, options));
-    RunResult candidate;
     try {
-        candidate = run_case(backend, one, options);
+        const RunResult candidate = run_case(backend, one, options);
+        const std::string wrong = differences(one, candidate, oracle(), tolerance);
+        INFO("implementation " << candidate.implementation);
+        if (!wrong.empty()) FAIL_CHECK(one.name << ": " << wrong);
     } catch (const std::exception& error) {
         FAIL_CHECK(one.name << ": " << error.what());
-        return;
     }
-    INFO("implementation " << candidate.implementation);
-    const std::string wrong = differences(one, candidate, oracle_for(one, options), tolerance);
-    if (!wrong.empty()) FAIL_CHECK(one.name << ": " << wrong);
+}
+
+void require_agreement(device::Backend& backend, const OpCase& one, const RunOptions& options,
+                       const Tolerance& tolerance) {
+    require_agreement(backend, one, options, tolerance, [&] { return oracle_for(one, options); });
 }
 
 template <typename Check>
@@ -109,11 +114,7 @@ TEST_CASE("gradients of parameters are added to what was there", "[cases]") {
 TEST_CASE("running twice gives equal bits", "[cases]") {
     for_each_case([](device::Backend& backend, const OpCase& one, DType compute) {
         const RunOptions options = options_for(compute, Values::reals);
-        INFO(reproducer(one, options));
-        const RunResult first = run_case(backend, one, options);
-        const RunResult second = run_case(backend, one, options);
-        const std::string wrong = differences(one, second, first, {});
-        if (!wrong.empty()) FAIL_CHECK(one.name << ": " << wrong);
+        require_agreement(backend, one, options, {}, [&] { return run_case(backend, one, options); });
     });
 }
 
@@ -127,9 +128,6 @@ TEST_CASE("two ranks with half the samples each give what one rank gives", "[cas
         RunOptions options = options_for(compute, Values::reals);
         const RunResult oracle = oracle_for(one, options);
         options.ranks = 2;
-        INFO(reproducer(one, options));
-        const std::string wrong =
-            differences(one, run_case(backend, one, options), oracle, tolerance_for(one, compute));
-        if (!wrong.empty()) FAIL_CHECK(one.name << ": " << wrong);
+        require_agreement(backend, one, options, tolerance_for(one, compute), [&] { return oracle; });
     });
 }
