@@ -121,6 +121,8 @@ World::World(const Launch& launch) : state_(std::make_unique<State>()) {
 World::~World() {
     State& state = *state_;
     if (state.mpi == nullptr) return;
+    int finalized = 0;
+    if (MPI_Finalized(&finalized) != MPI_SUCCESS || finalized != 0) return;  // who called MPI_Init did it
     state.node->close();
     state.mpi->close();
     MPI_Comm_free(&state.failure);
