@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/philox.hpp"
-#include "bench/process_memory.hpp"
+#include "base/process_memory.hpp"
 #include "graph/program.hpp"
 #include "graph/summary.hpp"
 

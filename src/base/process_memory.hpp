@@ -2,7 +2,7 @@
 
 #include <cstddef>
 
-namespace terrane::bench {
+namespace terrane {
 
 /// Resident memory of this process in bytes, now and at its highest (VmRSS and VmHWM of /proc/self/status).
 struct ProcessMemory {
@@ -11,4 +11,4 @@ struct ProcessMemory {
 };
 ProcessMemory process_memory();
 
-}  // namespace terrane::bench
+}  // namespace terrane

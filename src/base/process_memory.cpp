@@ -1,9 +1,9 @@
-#include "bench/process_memory.hpp"
+#include "base/process_memory.hpp"
 
 #include <fstream>
 #include <string>
 
-namespace terrane::bench {
+namespace terrane {
 
 ProcessMemory process_memory() {
     ProcessMemory memory;
@@ -17,4 +17,4 @@ ProcessMemory process_memory() {
     return memory;
 }
 
-}  // namespace terrane::bench
+}  // namespace terrane
