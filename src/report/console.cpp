@@ -23,6 +23,13 @@ std::string percent_column(const std::optional<Scores>& scores, double Scores::*
     return scores ? fmt::format("{:.1f}", 100 * (*scores).*member) : "-";
 }
 
+std::string bar_of(std::int64_t done, std::int64_t all) {
+    const std::int64_t filled =
+        std::clamp<std::int64_t>(done * bar_width / std::max<std::int64_t>(all, 1), 0, bar_width);
+    return "[" + std::string(static_cast<std::size_t>(filled), '#') +
+           std::string(static_cast<std::size_t>(bar_width - filled), '-') + "]";
+}
+
 }  // namespace
 
 std::string format_duration(double seconds) {
@@ -35,15 +42,18 @@ std::string format_duration(double seconds) {
 }
 
 std::string format_progress(const Progress& progress) {
-    const std::int64_t steps = std::max<std::int64_t>(progress.steps, 1);
-    const std::int64_t filled = std::clamp<std::int64_t>(progress.step * bar_width / steps, 0, bar_width);
-    const std::string bar = std::string(static_cast<std::size_t>(filled), '#') +
-                            std::string(static_cast<std::size_t>(bar_width - filled), '-');
     return fmt::format(
-        "ep {} [{}] {}/{}  loss {:.3f}  lr {:.1e}  grad {:.2f}  {:.0f} tiles/s  io-wait {:.0f}%  eta {} / {}",
-        progress.epoch, bar, progress.step, progress.steps, progress.loss, progress.learning_rate,
-        progress.gradient_norm, progress.tiles_per_second, 100 * progress.io_wait,
+        "ep {} {} {}/{}  loss {:.3f}  lr {:.1e}  grad {:.2f}  {:.0f} tiles/s  io-wait {:.0f}%  eta {} / {}",
+        progress.epoch, bar_of(progress.step, progress.steps), progress.step, progress.steps, progress.loss,
+        progress.learning_rate, progress.gradient_norm, progress.tiles_per_second, 100 * progress.io_wait,
         format_duration(progress.epoch_seconds_left), format_duration(progress.total_seconds_left));
+}
+
+std::string format_progress(const PredictionProgress& progress) {
+    return fmt::format("{} {} {}/{} windows  {:.2f} Mpx/s  io-wait {:.0f}%  eta {}", progress.scene,
+                       bar_of(progress.window, progress.windows), progress.window, progress.windows,
+                       progress.pixels_per_second * 1e-6, 100 * progress.io_wait,
+                       format_duration(progress.seconds_left));
 }
 
 std::string epoch_heading() {
@@ -138,13 +148,24 @@ void Console::erase_bar() {
     bar_visible_ = false;
 }
 
-void Console::progress(const Progress& progress) {
-    if (kind_ == ProgressKind::none) return;
+bool Console::due() {
+    if (kind_ == ProgressKind::none) return false;
     const double now = clock_();
     const double pause = kind_ == ProgressKind::bar ? seconds_between_bars : seconds_between_lines;
-    if (last_shown_ && now - *last_shown_ < pause) return;
+    if (last_shown_ && now - *last_shown_ < pause) return false;
     last_shown_ = now;
-    std::string text = format_progress(progress);
+    return true;
+}
+
+void Console::progress(const Progress& progress) {
+    if (due()) show(format_progress(progress));
+}
+
+void Console::progress(const PredictionProgress& progress) {
+    if (due()) show(format_progress(progress));
+}
+
+void Console::show(std::string text) {
     if (kind_ == ProgressKind::line) {
         log::info("{}", text);
         return;

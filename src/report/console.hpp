@@ -25,11 +25,23 @@ struct Progress {
     double total_seconds_left = 0;
 };
 
+/// The state of a prediction.
+struct PredictionProgress {
+    std::string scene;
+    std::int64_t window = 0;
+    std::int64_t windows = 0;
+    double pixels_per_second = 0;
+    double io_wait = 0;  ///< fraction, 0..1
+    double seconds_left = 0;
+};
+
 /// "0:31", "3:12:08".
 std::string format_duration(double seconds);
 /// The progress line, with a bar of 20 characters: `ep 13 [##########----------] 210/400  loss 0.412
 /// lr 5.1e-04 ...`
 std::string format_progress(const Progress& progress);
+/// `naip [##########----------] 210/400 windows  1.25 Mpx/s  io-wait 2%  eta 0:31`
+std::string format_progress(const PredictionProgress& progress);
 /// The heading of the epoch table and one row of it, columns aligned.
 std::string epoch_heading();
 std::string format_epoch(const EpochRecord& record);
@@ -74,8 +86,9 @@ bool error_stream_is_terminal();
 /// Whether colours may be used: on such a terminal, unless NO_COLOR is set to anything.
 bool colors_allowed();
 
-/// Rank 0's display of a training. A bar is drawn over itself on a terminal; elsewhere a plain line appears
-/// every few seconds and no carriage return ever. Other ranks make one with ProgressKind::none.
+/// Rank 0's display of a training or a prediction. A bar is drawn over itself on a terminal; elsewhere a
+/// plain line appears every few seconds and no carriage return ever. Other ranks make one with
+/// ProgressKind::none.
 class Console {
   public:
     using Clock = std::function<double()>;                   ///< seconds
@@ -90,12 +103,15 @@ class Console {
 
     /// Call it every step; it decides whether anything is shown.
     void progress(const Progress& progress);
+    void progress(const PredictionProgress& progress);
     /// A row of the epoch table, the heading before the first.
     void epoch(const EpochRecord& record);
     /// Any other line; the bar is taken away first.
     void line(const std::string& text);
 
   private:
+    bool due();
+    void show(std::string text);
     void erase_bar();
 
     ProgressKind kind_;

@@ -20,6 +20,11 @@ struct Terminal {
 
 }  // namespace
 
+TEST_CASE("the progress of a prediction names scene, windows, speed, waiting and the time left") {
+    CHECK(format_progress(PredictionProgress{"naip", 5, 10, 1.25e6, 0.02, 31}) ==
+          "naip [##########----------] 5/10 windows  1.25 Mpx/s  io-wait 2%  eta 0:31");
+}
+
 TEST_CASE("the progress line looks as documented", "[report]") {
     CHECK(
         format_progress(progress) ==
