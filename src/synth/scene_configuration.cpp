@@ -1,0 +1,96 @@
+#include <fmt/format.h>
+
+#include "synth/placement.hpp"
+#include "synth/scene_writer.hpp"
+
+namespace terrane::synth {
+
+namespace {
+
+constexpr const char* head = R"(# A synthetic scene with known truth, {size} x {size} pixels, seed {seed}.
+# terrane data synth -o FOLDER --size {size} --seed {seed}
+format = 1
+
+[grid]
+reference = "optical"
+tile = 128
+
+[[modality]]
+name = "optical"           # red, green, blue, near infrared at 0.5 m, {scene_crs}
+files = ["optical.tif"]
+
+[[modality]]
+name = "height"            # surface heights at 1 m, {height_crs}; each tile relative to its own low
+files = ["height.tif"]
+scale = 2
+relative = true
+
+[[modality]]
+name = "sar"               # VV and VH in decibels at 2 m
+files = ["sar.tif"]
+scale = 4
+clip_low = -32.0
+clip_high = 5.0
+
+[label]
+files = ["labels.tif"]
+ignore = [255]
+)";
+
+constexpr const char* tail = R"(
+[split]
+method = "blocks"
+block = 2
+buffer = 8.0
+fractions = [0.6, 0.15, 0.25]
+
+[sampler]
+balance = 0.5
+
+[augment]
+flips = true
+brightness = 0.1
+contrast = 0.1
+photometric = ["optical", "sar"]
+
+[model]
+name = "duet"
+encoder = "resnet18"
+encoder_width = 32
+decoder_channels = 64
+aspp_channels = 64
+modality_dropout = 0.05
+
+[loss]
+class_weights = "sqrt_inverse"
+
+[optim]
+name = "adamw"
+lr = 0.002
+weight_decay = 0.01
+schedule = "cosine"
+warmup_steps = 30
+
+[train]
+epochs = 12
+global_batch = 8
+
+[data]
+tiles = "tiles"
+)";
+
+}  // namespace
+
+std::string scene_configuration(const SceneOptions& options) {
+    std::string text =
+        fmt::format(fmt::runtime(head), fmt::arg("size", options.size), fmt::arg("seed", options.seed),
+                    fmt::arg("scene_crs", scene_crs), fmt::arg("height_crs", height_crs));
+    for (std::size_t k = 0; k < land_cover_count; ++k) {
+        const LandCoverInfo& cover = info(static_cast<LandCover>(k));
+        text += fmt::format("\n[[class]]\nid = {}\nname = \"{}\"\ncolor = [{}, {}, {}]\n", k, cover.name,
+                            cover.color[0], cover.color[1], cover.color[2]);
+    }
+    return text + tail;
+}
+
+}  // namespace terrane::synth
