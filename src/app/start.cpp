@@ -76,6 +76,12 @@ config::Resolved resolve_configuration(const Command& command, comm::World& worl
 }
 
 int run_command(const Command& command, comm::World& world) {
+    // Errors of the configuration itself already come in the form that the command line asks for.
+    config::Runtime named;
+    for (const config::Assignment& assignment : command.named) {
+        if (assignment.key == "runtime.log_format" && assignment.value == "\"json\"") named.log_format = "json";
+    }
+    configure_log(named, world);
     config::Resolved resolved = resolve_configuration(command, world);
     configure_log(resolved.config.runtime, world);
     world.set_collective_timeout(std::chrono::duration<double>(resolved.config.runtime.collective_timeout));

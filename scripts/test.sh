@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# From a fresh machine to test results: installs what is missing, builds, runs all tests.
+# Arguments go to ctest: scripts/test.sh -R config
+set -euo pipefail
+cd "$(dirname "$0")/.."
+exec </dev/null
+
+scripts/setup.sh
+scripts/build.sh
+build=build/${TERRANE_PRESET:-release}
+jobs=$(nproc)
+# A test of several ranks counts as two processors; more at once would only disturb each other's time limits.
+ctest --test-dir "$build" --output-on-failure -j "$jobs" "$@"

@@ -1,0 +1,162 @@
+// Runs the built program as a user does: exit codes, output, one and several ranks.
+#include <sched.h>
+
+#include "base/file.hpp"
+#include "support/catch.hpp"
+#include "support/shell.hpp"
+#include "support/temporary_folder.hpp"
+
+using terrane::test::occurrences;
+using terrane::test::shell;
+using terrane::test::ShellResult;
+using terrane::test::TemporaryFolder;
+
+namespace {
+
+const std::string program = TERRANE_PROGRAM;
+
+const std::string minimal = R"(
+[[modality]]
+name = "optical"
+files = "optical.tif"
+[[class]]
+id = 0
+name = "ground"
+[[class]]
+id = 1
+name = "building"
+)";
+
+ShellResult ranks(int count, const std::string& arguments) {
+    return shell(std::string(TERRANE_MPIRUN) + " -n " + std::to_string(count) + " " + program + " " +
+                 arguments);
+}
+
+}  // namespace
+
+TEST_CASE("help and version are answered with exit code 0 and without MPI", "[app]") {
+    CHECK(shell(program + " --version").exit_code == 0);
+    CHECK_THAT(shell(program + " --help").output, Catch::Contains("usage: terrane VERB"));
+    CHECK(shell("OMPI_COMM_WORLD_SIZE=4 OMPI_COMM_WORLD_RANK=1 " + program + " config schema").exit_code ==
+          0);
+    CHECK(shell(program + " --help > /dev/full").exit_code == 74);
+    CHECK(shell(program + " config schema > /dev/full").exit_code == 74);
+}
+
+TEST_CASE("each kind of mistake has its exit code and one message", "[app]") {
+    TemporaryFolder folder;
+    const std::string good = (folder.path() / "good.toml").string();
+    const std::string bad = (folder.path() / "bad.toml").string();
+    terrane::write_file_atomically(good, minimal);
+    terrane::write_file_atomically(bad, minimal + "[train]\nepoch = 3\n");
+
+    const ShellResult usage = shell(program + " config pint");
+    CHECK(usage.exit_code == 2);
+    CHECK(usage.output == "error[E0101]: \"config pint\" is no verb. Did you mean \"print\"?\n");
+    const ShellResult missing = shell(program + " config check -c /nonexistent.toml");
+    CHECK(missing.exit_code == 66);
+    CHECK(missing.output == "error[E0902]: /nonexistent.toml can't be opened: No such file or directory.\n");
+    const ShellResult wrong = shell(program + " config check -c " + bad);
+    CHECK(wrong.exit_code == 78);
+    CHECK(wrong.output ==
+          "error[E0502]: " + bad + ":12: unknown key \"train.epoch\" in [train]. Did you mean \"epochs\"?\n");
+    const ShellResult right = shell(program + " config check -c " + good);
+    CHECK(right.exit_code == 0);
+    CHECK_THAT(right.output, Catch::Contains("ok: 1 modalities, 2 classes"));
+    const ShellResult json =
+        shell(program + " config check --log-format json -c " + good + " -s train.epochs=0");
+    CHECK(json.exit_code == 78);
+    CHECK_THAT(json.output, Catch::StartsWith("{\"level\":\"error\",\"rank\":0,\"message\":\"error[E0505]"));
+}
+
+TEST_CASE("printed configuration reads back, with values from everywhere", "[app]") {
+    TemporaryFolder folder;
+    const std::string file = (folder.path() / "scene.toml").string();
+    const std::string again = (folder.path() / "again.toml").string();
+    terrane::write_file_atomically(file, minimal);
+    const std::string options = " -s train.epochs=3 --seed 5 ";
+    const ShellResult printed = shell(program + " config print -c " + file + options + "> " + again + " && " +
+                                      program + " config print -c " + again + " | diff - " + again);
+    CHECK(printed.exit_code == 0);
+    CHECK(printed.output.empty());
+    const ShellResult sources = shell(program + " config print --sources -c " + file + options);
+    CHECK_THAT(sources.output, Catch::Contains("# --set train.epochs") && Catch::Contains("# --seed") &&
+                                   Catch::Contains("# " + file + ":3") && Catch::Contains("# default"));
+}
+
+TEST_CASE("a mistake under mpirun is printed once and gives mpirun its code", "[app]") {
+    for (const int count : {1, 2, 3}) {
+        const ShellResult usage = ranks(count, "doctr");
+        INFO(usage.output);
+        CHECK(usage.exit_code == 2);
+        CHECK(occurrences(usage.output, "error[E0101]") == 1);
+        const ShellResult option = ranks(count, "doctor --sed 3");
+        CHECK(option.exit_code == 2);
+        CHECK(occurrences(option.output, "error[E0102]") == 1);
+        const ShellResult folder = ranks(count, "doctor -o /nonexistent");
+        CHECK(folder.exit_code == 73);
+        CHECK(occurrences(folder.output, "error[E0901]") == 1);
+    }
+}
+
+TEST_CASE("ranks started with different commands are refused", "[app]") {
+    const ShellResult result = shell(std::string(TERRANE_MPIRUN) + " -n 1 " + program +
+                                     " doctor --seed 1 : -n 1 " + program + " doctor --seed 2");
+    INFO(result.output);
+    CHECK(result.exit_code == 69);
+    CHECK(occurrences(result.output,
+                      "error[E0121]: the command or configuration differs between rank 0 on ") == 1);
+}
+
+TEST_CASE("srun without PMI is refused before anything is written", "[app]") {
+    const ShellResult result = shell("SLURM_STEP_NUM_TASKS=8 SLURM_PROCID=0 " + program + " doctor");
+    CHECK(result.exit_code == 69);
+    CHECK(result.output ==
+          "error[E0120]: srun started 8 tasks but MPI sees size 1 on each. Use 'srun --mpi=pmix'.\n");
+    CHECK(shell("SLURM_STEP_NUM_TASKS=8 SLURM_PROCID=3 " + program + " doctor").output.empty());
+}
+
+TEST_CASE("doctor describes every rank, and --threads wins", "[app]") {
+    TemporaryFolder folder;
+    const ShellResult one = shell(program + " doctor -o " + folder.path().string());
+    INFO(one.output);
+    CHECK(one.exit_code == 0);
+    CHECK_THAT(one.output,
+               Catch::Contains("no launcher, 1 rank") && Catch::Contains("disk") && Catch::Contains("gpu"));
+    CHECK(std::filesystem::is_empty(folder.path()));
+    const ShellResult three = ranks(3, "doctor --threads 5 -o " + folder.path().string());
+    INFO(three.output);
+    CHECK(three.exit_code == 0);
+    CHECK(occurrences(three.output, "threads 5") == 3);
+    CHECK_THAT(three.output, Catch::Contains("mpirun, 3 ranks"));
+}
+
+TEST_CASE("a rank that mpirun bound to one core gets its share of a larger machine", "[app]") {
+    cpu_set_t usable;
+    CPU_ZERO(&usable);
+    REQUIRE(::sched_getaffinity(0, sizeof(usable), &usable) == 0);
+    const int processors = CPU_COUNT(&usable);
+    if (processors < 2) return;
+    TemporaryFolder folder;
+    const ShellResult result =
+        shell("unset OMP_NUM_THREADS; " TERRANE_MPIRUN_DEFAULT " -n 1 --bind-to core " + program +
+              " doctor -o " + folder.path().string());
+    INFO(result.output);
+    CHECK(result.exit_code == 0);
+    CHECK(occurrences(result.output, "threads 1 ") == 0);
+    CHECK(occurrences(result.output, "(widened from one core)") == 1);
+}
+
+TEST_CASE("completion code is accepted by its shell and offers verbs and keys", "[app]") {
+    const auto complete = [&](const std::string& words, int at) {
+        return shell("bash -c 'source <(" + program + " completion bash); COMP_WORDS=(terrane " + words +
+                     "); COMP_CWORD=" + std::to_string(at) + "; _terrane; echo \"${COMPREPLY[@]}\"'");
+    };
+    CHECK(complete("doc", 1).output == "doctor\n");
+    CHECK(complete("config pr", 2).output == "print\n");
+    CHECK(complete("config print -s train.global", 4).output == "train.global_batch=\n");
+    CHECK(complete("doctor --thr", 2).output == "--threads\n");
+    CHECK(shell(program + " completion zsh").exit_code == 0);
+    CHECK(shell(program + " completion fish").exit_code == 0);
+    CHECK(shell(program + " completion tcsh").exit_code == 2);
+}
