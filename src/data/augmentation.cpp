@@ -38,7 +38,7 @@ Augmentation::Augmentation(const config::Augment& settings, double modality_drop
       alignment_(layout.alignment()) {
     if (crop_ > edge_ || crop_ % alignment_ != 0) {
         throw Error(
-            ExitCode::config_invalid, 507,
+            ExitCode::config_invalid, 513,
             fmt::format("augment.crop {} does not fit tiles of {} pixels whose coarsest modalities need "
                         "multiples of {}.",
                         crop_, edge_, alignment_),
@@ -48,7 +48,7 @@ Augmentation::Augmentation(const config::Augment& settings, double modality_drop
         const auto is_named = [&](const ModalityLayout& modality) { return modality.name == name; };
         if (std::none_of(layout.modalities.begin(), layout.modalities.end(), is_named)) {
             throw Error(
-                ExitCode::config_invalid, 507,
+                ExitCode::config_invalid, 513,
                 fmt::format("augment.photometric names \"{}\", which is no modality of the tiles.", name));
         }
     }

@@ -35,7 +35,7 @@ struct SampleDraw {
 ///    uniformly stays.
 class Augmentation {
   public:
-    /// Throws Error E0507 (78) for a crop that does not fit the tiles or a photometric modality that is
+    /// Throws Error E0513 (78) for a crop that does not fit the tiles or a photometric modality that is
     /// unknown.
     Augmentation(const config::Augment& settings, double modality_dropout, const TileLayout& layout,
                  std::uint64_t seed);

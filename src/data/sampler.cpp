@@ -26,7 +26,7 @@ Sampler::Sampler(const config::Sampler& settings, std::uint64_t seed, const Tile
       tiles_(source.size()),
       samples_per_epoch_(settings.tiles_per_epoch > 0 ? settings.tiles_per_epoch : source.size()) {
     if (tiles_ == 0) {
-        throw Error(ExitCode::data_invalid, 503, "the tile store has no training tiles.",
+        throw Error(ExitCode::data_invalid, 514, "the tile store has no training tiles.",
                     "Check [split] and grid.min_valid, then build the tiles again.");
     }
     if (balance_ <= 0) return;

@@ -21,7 +21,7 @@ namespace terrane::data {
 /// (labelled pixels of c in t, and in all tiles). Hence P(t) = (1 - b) / N + b / K * sum_c n_tc / n_c.
 class Sampler {
   public:
-    /// Throws Error E0503 (65) if the source has no tiles.
+    /// Throws Error E0514 (65) if the source has no tiles.
     Sampler(const config::Sampler& settings, std::uint64_t seed, const TileSource& source);
 
     std::int64_t tile(std::int64_t sample) const;

@@ -60,6 +60,8 @@ class TileSource {
     virtual std::int64_t size() const = 0;
     /// Labelled pixels of each class in a tile.
     virtual std::span<const std::int64_t> class_pixels(std::int64_t tile) const = 0;
+    /// Changes whenever the stored tiles do: a hash of the manifest.
+    virtual std::string identity() const = 0;
     /// For messages: scene, place in it, file.
     virtual std::string describe(std::int64_t tile) const = 0;
     /// Reads and verifies a tile; may be called from any one thread at a time. Allocates nothing after the

@@ -25,7 +25,7 @@ Optimizer::Optimizer(const config::Optim& settings, std::vector<device::UpdateSe
         kind_ = Kind::adamw;
         moment2_ = backend.allocate(bytes);
     } else {
-        throw Error(ExitCode::config_invalid, 505,
+        throw Error(ExitCode::config_invalid, 511,
                     fmt::format("optim.name \"{}\" is unknown.", settings.name), "Choose sgd or adamw.");
     }
     moment1_ = backend.allocate(bytes);

@@ -19,7 +19,7 @@ struct UpdateReport {
 /// SGD or AdamW over the flat parameter buffer; owns the moments.
 class Optimizer {
   public:
-    /// `parameters`: length of the flat buffers in floats. Throws Error E0505 (78) for an unknown optim.name.
+    /// `parameters`: length of the flat buffers in floats. Throws Error E0511 (78) for an unknown optim.name.
     Optimizer(const config::Optim& settings, std::vector<device::UpdateSegment> segments,
               std::int64_t parameters, device::Backend& backend);
 
@@ -36,6 +36,7 @@ class Optimizer {
         std::span<float> values;
     };
     std::vector<Moment> moments();
+    std::size_t bytes() const { return moment1_.bytes() + moment2_.bytes(); }
 
   private:
     enum class Kind { sgd, adamw };

@@ -15,7 +15,7 @@ std::vector<std::regex> compile(std::span<const config::ParameterGroup> rules) {
         try {
             compiled.emplace_back(rule.match);
         } catch (const std::regex_error& error) {
-            throw Error(ExitCode::config_invalid, 506,
+            throw Error(ExitCode::config_invalid, 512,
                         fmt::format("optim.groups: \"{}\" is not a regular expression: {}.", rule.match,
                                     error.what()));
         }
@@ -46,7 +46,7 @@ std::vector<device::UpdateSegment> make_segments(std::span<const ParameterPlace>
     }
     for (std::size_t i = 0; i < rules.size(); ++i) {
         if (matched[i]) continue;
-        throw Error(ExitCode::config_invalid, 506,
+        throw Error(ExitCode::config_invalid, 512,
                     fmt::format("optim.groups: the rule \"{}\" matches none of the model's {} parameters.",
                                 rules[i].match, parameters.size()),
                     "List the names with 'terrane inspect'.");

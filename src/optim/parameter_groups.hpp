@@ -23,7 +23,7 @@ struct ParameterPlace {
 /// matches, else 1 and 1. Biases and the scales and shifts of norms, i.e. all parameters of less than two
 /// dimensions, are never decayed, whatever the rule says: pulling them to zero fights the normalisation and
 /// is left out by the common recipes. Neighbours with equal multipliers become one segment. Throws Error
-/// E0506 (78) naming a rule that matches no parameter or is no regular expression.
+/// E0512 (78) naming a rule that matches no parameter or is no regular expression.
 std::vector<device::UpdateSegment> make_segments(std::span<const ParameterPlace> parameters,
                                                  std::span<const config::ParameterGroup> rules);
 

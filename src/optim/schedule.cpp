@@ -25,23 +25,23 @@ Schedule::Schedule(const config::Optim& settings, std::int64_t total_steps)
     } else if (settings.schedule == "step") {
         kind_ = Kind::step;
     } else {
-        throw Error(ExitCode::config_invalid, 505,
+        throw Error(ExitCode::config_invalid, 511,
                     fmt::format("optim.schedule \"{}\" is unknown.", settings.schedule),
                     "Choose constant, cosine, poly or step.");
     }
     if (!(rate_ > 0) || lowest_rate_ > rate_) {
         throw Error(
-            ExitCode::config_invalid, 505,
+            ExitCode::config_invalid, 511,
             fmt::format("optim.lr {} must be positive and not below optim.min_lr {}.", rate_, lowest_rate_));
     }
     if (warmup_ < 0 || warmup_ >= total_) {
         throw Error(
-            ExitCode::config_invalid, 505,
+            ExitCode::config_invalid, 511,
             fmt::format("optim.warmup_steps {} leaves nothing of the run's {} steps.", warmup_, total_steps),
             "Shorten the warm-up or lengthen the run.");
     }
     if (kind_ == Kind::step && milestones_.empty()) {
-        throw Error(ExitCode::config_invalid, 505, "optim.schedule \"step\" needs optim.milestones.",
+        throw Error(ExitCode::config_invalid, 511, "optim.schedule \"step\" needs optim.milestones.",
                     "Give the steps after which the rate drops, e.g. optim.milestones = [4000, 6000].");
     }
     std::sort(milestones_.begin(), milestones_.end());

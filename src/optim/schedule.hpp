@@ -17,7 +17,7 @@ namespace terrane::optim {
 ///   step:            rate = lr * gamma^(number of milestones <= s)
 class Schedule {
   public:
-    /// Throws Error E0505 (78) for settings that contradict each other.
+    /// Throws Error E0511 (78) for settings that contradict each other.
     Schedule(const config::Optim& settings, std::int64_t total_steps);
 
     double rate(std::int64_t step) const;

@@ -37,6 +37,7 @@ class SyntheticSource final : public data::TileSource {
     std::span<const std::int64_t> class_pixels(std::int64_t tile) const override {
         return pixels_[static_cast<std::size_t>(tile)];
     }
+    std::string identity() const override { return "synthetic"; }
     std::string describe(std::int64_t tile) const override { return fmt::format("synthetic tile {}", tile); }
 
     void read(std::int64_t tile, data::TileMemory& destination) override {

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "comm/communicator.hpp"
+#include "config/config.hpp"
+#include "data/tile_source.hpp"
+#include "device/backend.hpp"
+#include "graph/program.hpp"
+#include "report/metrics.hpp"
+
+namespace terrane::train {
+
+/// What an evaluation found, the same on every rank.
+struct Evaluation {
+    report::ConfusionMatrix confusion;
+    double loss = 0;  ///< mean over labelled pixels, by the training loss's weights; 0 if there are none
+    std::int64_t tiles = 0;
+    double seconds = 0;
+};
+
+/// Scores the current parameters on all tiles of a split: whole tiles, unchanged, each exactly once over all
+/// ranks; pixels labelled as ignored don't count. Counts are whole numbers and summed exactly, so that the
+/// scores are the same for any number of ranks.
+class Evaluator {
+  public:
+    /// Builds and plans the evaluation program for `batch` tiles per rank; parameters come from `store`. All
+    /// must outlive the evaluator.
+    Evaluator(const config::Config& config, data::TileSource& source, std::int64_t batch,
+              device::Backend& backend, graph::ParameterStore& store, comm::Communicator& communicator);
+
+    /// Collective. First gives every rank the running statistics of rank 0: with local batch norm they
+    /// differ, and the scores are those of rank 0's model, the one that is saved.
+    Evaluation run();
+
+    const graph::Program& program() const { return program_; }
+    /// What a score of this evaluator means, in one line.
+    std::string protocol() const;
+
+  private:
+    void clear_counts();
+    report::ConfusionMatrix summed_counts();
+
+    data::TileSource& source_;
+    std::int64_t batch_;
+    std::int64_t prefetch_;
+    device::Backend& backend_;
+    graph::ParameterStore& store_;
+    comm::Communicator& communicator_;
+    graph::Program program_;
+};
+
+}  // namespace terrane::train

@@ -1,0 +1,124 @@
+#include "train/model_files.hpp"
+
+#include <deque>
+#include <set>
+
+#include "train/checkpoint_folder.hpp"
+#include "weights/safetensors.hpp"
+
+namespace terrane::train {
+
+namespace {
+
+// Copies device tensors to the host and keeps the copies until the file is written.
+class HostCopies {
+  public:
+    explicit HostCopies(device::Backend& backend) : backend_(backend) {}
+
+    TensorView of(const TensorView& tensor) {
+        std::vector<std::byte>& copy = copies_.emplace_back(tensor.bytes());
+        backend_.copy_to_host(copy.data(), tensor.data, copy.size());
+        return {copy.data(), tensor.spec};
+    }
+
+  private:
+    device::Backend& backend_;
+    std::deque<std::vector<std::byte>> copies_;
+};
+
+void read_into(const weights::SafetensorsReader& reader, const std::string& name,
+               const TensorView& destination, device::Backend& backend) {
+    const weights::StoredTensor& tensor = reader.require(name, destination.spec);
+    std::vector<std::byte> bytes(destination.bytes());
+    reader.read(tensor, bytes);
+    backend.copy_to_device(destination.data, bytes.data(), bytes.size());
+}
+
+// The part of a flat buffer that belongs to a parameter.
+TensorView slice_of(std::span<float> values, const graph::ParameterStore::Entry& entry) {
+    const auto part =
+        values.subspan(static_cast<std::size_t>(entry.offset), static_cast<std::size_t>(entry.elements()));
+    return {reinterpret_cast<std::byte*>(part.data()), {DType::f32, entry.shape}};
+}
+
+}  // namespace
+
+void save_model(const std::filesystem::path& file, const graph::ParameterStore& store,
+                device::Backend& backend, const ModelDescription& description) {
+    HostCopies copies(backend);
+    weights::SafetensorsWriter writer;
+    for (const auto& entry : store.entries()) writer.add(entry.name, copies.of(store.parameter(entry)));
+    for (const auto& state : store.states()) {
+        if (state.saved == graph::Saved::yes) writer.add(state.name, copies.of(state.view()));
+    }
+    writer.add_metadata("format", "pt");
+    writer.add_metadata(model_description_key, description.to_json());
+    writer.write(file);
+}
+
+void load_model(const std::filesystem::path& file, const graph::ParameterStore& store,
+                device::Backend& backend) {
+    const weights::SafetensorsReader reader(file);
+    std::set<std::string> expected;
+    for (const auto& entry : store.entries()) {
+        read_into(reader, entry.name, store.parameter(entry), backend);
+        expected.insert(entry.name);
+    }
+    for (const auto& state : store.states()) {
+        if (state.saved == graph::Saved::no) continue;
+        read_into(reader, state.name, state.view(), backend);
+        expected.insert(state.name);
+    }
+    for (const weights::StoredTensor& tensor : reader.tensors()) {
+        if (expected.count(tensor.name) != 0) continue;
+        throw Error(
+            ExitCode::data_invalid, 605,
+            fmt::format("{} holds \"{}\", which the model does not have.", file.string(), tensor.name),
+            "Use the configuration that the weights were trained with.");
+    }
+}
+
+void save_moments(const std::filesystem::path& file, const graph::ParameterStore& store,
+                  optim::Optimizer& optimizer, device::Backend& backend) {
+    HostCopies copies(backend);
+    weights::SafetensorsWriter writer;
+    for (const optim::Optimizer::Moment& moment : optimizer.moments()) {
+        for (const auto& entry : store.entries()) {
+            if (entry.trainable == graph::Trainable::no) continue;
+            writer.add(moment.name + "/" + entry.name, copies.of(slice_of(moment.values, entry)));
+        }
+    }
+    writer.write(file);
+}
+
+void load_moments(const std::filesystem::path& file, const graph::ParameterStore& store,
+                  optim::Optimizer& optimizer, device::Backend& backend) {
+    const weights::SafetensorsReader reader(file);
+    for (const optim::Optimizer::Moment& moment : optimizer.moments()) {
+        for (const auto& entry : store.entries()) {
+            if (entry.trainable == graph::Trainable::no) continue;
+            read_into(reader, moment.name + "/" + entry.name, slice_of(moment.values, entry), backend);
+        }
+    }
+}
+
+std::filesystem::path model_file_of(const std::filesystem::path& weights) {
+    if (std::filesystem::is_directory(weights)) {
+        verify_checkpoint(weights);
+        return weights / "model.safetensors";
+    }
+    if (!std::filesystem::exists(weights)) {
+        throw Error(ExitCode::input_missing, 902, fmt::format("there are no weights {}.", weights.string()),
+                    "Give a checkpoint folder (runs/NAME/ckpt/best) or a .safetensors file.");
+    }
+    return weights;
+}
+
+std::optional<ModelDescription> read_model_description(const std::filesystem::path& file) {
+    const weights::SafetensorsReader reader(file);
+    const auto found = reader.metadata().find(model_description_key);
+    if (found == reader.metadata().end()) return std::nullopt;
+    return ModelDescription::from_json(found->second, file.string());
+}
+
+}  // namespace terrane::train

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <filesystem>
+#include <optional>
+
+#include "device/backend.hpp"
+#include "graph/parameter_store.hpp"
+#include "optim/optimizer.hpp"
+#include "train/model_description.hpp"
+
+namespace terrane::train {
+
+/// Writes all parameters and the saved states (running statistics) by name. Throws Error E0901.
+void save_model(const std::filesystem::path& file, const graph::ParameterStore& store,
+                device::Backend& backend, const ModelDescription& description);
+
+/// Reads what save_model wrote: every parameter and saved state must be there with its shape; tensors that
+/// the network lacks are an error too. Throws Errors E0601 ... E0603, E0605 (65).
+void load_model(const std::filesystem::path& file, const graph::ParameterStore& store,
+                device::Backend& backend);
+
+/// The moments of the optimizer as moment/parameter name.
+void save_moments(const std::filesystem::path& file, const graph::ParameterStore& store,
+                  optim::Optimizer& optimizer, device::Backend& backend);
+void load_moments(const std::filesystem::path& file, const graph::ParameterStore& store,
+                  optim::Optimizer& optimizer, device::Backend& backend);
+
+/// The model file behind what a user gives as weights: a checkpoint folder (its checksums are verified), a
+/// link to one (ckpt/best), or a safetensors file. Throws Error E0902 (66), E0610 (65).
+std::filesystem::path model_file_of(const std::filesystem::path& weights);
+
+/// The description in a model file's metadata; nothing for foreign weights. Throws Error E0604.
+std::optional<ModelDescription> read_model_description(const std::filesystem::path& file);
+
+}  // namespace terrane::train

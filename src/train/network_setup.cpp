@@ -1,0 +1,35 @@
+#include "train/network_setup.hpp"
+
+namespace terrane::train {
+
+nets::NetworkInputs network_inputs(const data::TileLayout& layout, std::int64_t batch, std::int64_t edge) {
+    nets::NetworkInputs inputs;
+    for (const data::ModalityLayout& modality : layout.modalities) {
+        inputs.modalities.push_back({modality.name, modality.bands, modality.scale});
+    }
+    inputs.classes = layout.classes;
+    inputs.batch = batch;
+    inputs.height = edge;
+    inputs.width = edge;
+    return inputs;
+}
+
+DType compute_type(const config::Train& settings) {
+    if (settings.precision == "fp32") return DType::f32;
+    if (settings.precision == "bf16") return DType::bf16;
+    throw Error(ExitCode::config_invalid, 511,
+                fmt::format("train.precision \"{}\" is unknown.", settings.precision),
+                "Choose fp32 or bf16.");
+}
+
+data::InputSlots input_slots(const graph::Program& program, const data::TileLayout& layout) {
+    data::InputSlots slots;
+    for (const data::ModalityLayout& modality : layout.modalities) {
+        slots.modalities.push_back(program.input(modality.name));
+    }
+    slots.presence = program.input("presence");
+    slots.labels = program.input("labels");
+    return slots;
+}
+
+}  // namespace terrane::train

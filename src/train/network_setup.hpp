@@ -1,0 +1,21 @@
+#pragma once
+
+#include <cstdint>
+
+#include "config/config.hpp"
+#include "data/feeder.hpp"
+#include "graph/program.hpp"
+#include "nets/network.hpp"
+
+namespace terrane::train {
+
+/// What a network must be built for to take tiles of this layout, `edge` reference pixels wide.
+nets::NetworkInputs network_inputs(const data::TileLayout& layout, std::int64_t batch, std::int64_t edge);
+
+/// The type of activations by train.precision (fp32, bf16). Throws Error E0511 (78) for anything else.
+DType compute_type(const config::Train& settings);
+
+/// The input slots of a program built by nets::build_network for this layout.
+data::InputSlots input_slots(const graph::Program& program, const data::TileLayout& layout);
+
+}  // namespace terrane::train

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "report/metrics.hpp"
+
+namespace terrane::train {
+
+struct StepReport {
+    std::int64_t step = 0;   ///< updates made, this one included
+    std::int64_t epoch = 1;  ///< that this step belongs to, from 1
+    double loss = 0;         ///< mean over the labelled pixels of the global batch
+    double rate = 0;
+    double gradient_norm = 0;
+    std::int64_t samples = 0;  ///< the global batch
+    double seconds = 0;        ///< of this step
+    double io_wait = 0;        ///< seconds of them spent waiting for tiles
+};
+
+struct EvaluationReport {
+    std::int64_t step = 0;
+    std::int64_t epoch = 1;
+    double training_loss = 0;  ///< mean over the steps since the last evaluation
+    double loss = 0;
+    report::Scores scores;
+    report::ConfusionMatrix confusion{1};
+    bool best = false;
+    double seconds = 0;
+};
+
+/// What a run will be, known before the first step.
+struct RunReport {
+    std::int64_t total_steps = 0;
+    std::int64_t steps_per_epoch = 0;
+    std::int64_t first_step = 0;  ///< 0, or where the run is resumed
+    std::string resumed_from;     ///< the checkpoint, or empty
+    std::int64_t parameters = 0;
+    std::size_t planned_bytes = 0;  ///< parameters, gradients, moments, programs, tiles read ahead
+    std::string evaluation_protocol;
+};
+
+/// Told about everything that happens in a run, on every rank; reports are the same on all of them but for
+/// times.
+class TrainingObserver {
+  public:
+    virtual ~TrainingObserver() = default;
+    virtual void on_start(const RunReport&) {}
+    virtual void on_step(const StepReport&) {}
+    virtual void on_evaluation(const EvaluationReport&) {}
+    virtual void on_checkpoint(std::int64_t /*step*/) {}
+};
+
+}  // namespace terrane::train

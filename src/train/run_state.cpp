@@ -1,0 +1,127 @@
+#include "train/run_state.hpp"
+
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "base/error.hpp"
+#include "base/file.hpp"
+#include "config/print.hpp"
+
+namespace terrane::train {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr int format = 1;
+
+// A setting with its table, e.g. "[optim] lr = 0.001", one after another.
+class Settings {
+  public:
+    explicit Settings(const std::string& text) : lines_(text) {}
+
+    /// The next setting; empty at the end.
+    std::string next() {
+        std::string line;
+        while (std::getline(lines_, line)) {
+            if (line.empty()) continue;
+            if (line.front() != '[') return table_ + " " + line;
+            table_ = line;
+        }
+        return {};
+    }
+
+  private:
+    std::istringstream lines_;
+    std::string table_;
+};
+
+}  // namespace
+
+std::string experiment_text(const config::Config& config) {
+    config::Resolved resolved;
+    resolved.config = config;
+    config::Config& copy = resolved.config;
+    for (config::Modality& modality : copy.modalities) modality.files.clear();
+    copy.label.files.clear();
+    copy.split = {};  // like all of the above: what counts is the tiles, which have their own identity
+    copy.grid = {};
+    copy.eval = {};
+    copy.checkpoint = {};
+    copy.predict = {};
+    copy.data = {};
+    const std::uint64_t seed = copy.runtime.seed;
+    copy.runtime = {};
+    copy.runtime.seed = seed;
+    copy.train.batch = 0;
+    copy.train.resume = {};
+    copy.train.prefetch = {};
+    copy.train.init_weights = {};
+    return config::print_toml(resolved, config::SourceComments::off) +
+           fmt::format("\n[runtime]\nseed = {}\n", seed);
+}
+
+std::string to_json(const RunState& state) {
+    const Json json = {{"format", format},
+                       {"step", state.step},
+                       {"best_score", state.best_score},
+                       {"best_step", state.best_step},
+                       {"tiles", state.tiles},
+                       {"experiment", state.experiment}};
+    return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+RunState run_state_from_json(const std::string& text, const std::string& file) {
+    try {
+        const Json json = Json::parse(text);
+        if (json.at("format").get<int>() != format) throw std::runtime_error("its format is not 1");
+        RunState state;
+        state.step = json.at("step").get<std::int64_t>();
+        state.best_score = json.at("best_score").get<double>();
+        state.best_step = json.at("best_step").get<std::int64_t>();
+        state.tiles = json.at("tiles").get<std::string>();
+        state.experiment = json.at("experiment").get<std::string>();
+        if (state.step < 0) throw std::runtime_error("its step is negative");
+        return state;
+    } catch (const std::exception& error) {
+        throw Error(ExitCode::data_invalid, 611, fmt::format("{} is damaged: {}.", file, error.what()),
+                    "Use another checkpoint of the run.");
+    }
+}
+
+void save_run_state(const std::filesystem::path& file, const RunState& state) {
+    write_file_atomically(file, to_json(state));
+}
+
+RunState load_run_state(const std::filesystem::path& file) {
+    return run_state_from_json(read_text_file(file, std::size_t{16} << 20), file.string());
+}
+
+void require_same_experiment(const RunState& stored, const RunState& current,
+                             const std::filesystem::path& checkpoint) {
+    const std::string fix =
+        "Continue with the settings it was trained with, give another -o for a new run, or set "
+        "train.resume = \"never\"; train.init_weights starts a new run from these weights.";
+    Settings before(stored.experiment);
+    Settings now(current.experiment);
+    for (;;) {
+        const std::string old_setting = before.next();
+        const std::string new_setting = now.next();
+        if (old_setting != new_setting) {
+            throw Error(
+                ExitCode::config_invalid, 515,
+                fmt::format("checkpoint {} is of another configuration: it has '{}', this run has '{}'.",
+                            checkpoint.string(), old_setting, new_setting),
+                fix);
+        }
+        if (old_setting.empty()) break;
+    }
+    if (stored.tiles != current.tiles) {
+        throw Error(ExitCode::config_invalid, 515,
+                    fmt::format("checkpoint {} was trained on other tiles than the store holds now.",
+                                checkpoint.string()),
+                    fix);
+    }
+}
+
+}  // namespace terrane::train

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+#include "config/config.hpp"
+
+namespace terrane::train {
+
+/// Where a run stands, beside the numbers of model and optimizer: state.json of a checkpoint.
+struct RunState {
+    std::int64_t step = 0;  ///< optimizer updates made; the sampler's position follows from it
+    double best_score = -1;
+    std::int64_t best_step = -1;
+    std::string experiment;  ///< experiment_text of the run
+    std::string tiles;       ///< TileSource::identity of the training tiles
+};
+
+/// The part of the configuration that decides what is learned, as TOML. Two runs with equal texts, equal
+/// tiles and equal ranks produce equal bits; what may differ between a run and its continuation (paths,
+/// evaluation, checkpoints, prediction, batches per rank) is left out.
+std::string experiment_text(const config::Config& config);
+
+std::string to_json(const RunState& state);
+/// Throws Error E0611 (65) naming `file` if the text is damaged.
+RunState run_state_from_json(const std::string& text, const std::string& file);
+
+/// Throws Error E0901.
+void save_run_state(const std::filesystem::path& file, const RunState& state);
+/// Throws Error E0902 (66) if the file is missing, E0611 (65) if it is damaged.
+RunState load_run_state(const std::filesystem::path& file);
+
+/// Throws Error E0515 (78) naming the first setting that differs, or the tiles.
+void require_same_experiment(const RunState& stored, const RunState& current,
+                             const std::filesystem::path& checkpoint);
+
+}  // namespace terrane::train

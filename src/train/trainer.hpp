@@ -1,0 +1,96 @@
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+
+#include "comm/communicator.hpp"
+#include "config/config.hpp"
+#include "data/feeder.hpp"
+#include "graph/program.hpp"
+#include "optim/optimizer.hpp"
+#include "optim/schedule.hpp"
+#include "train/checkpoint_folder.hpp"
+#include "train/evaluator.hpp"
+#include "train/model_description.hpp"
+#include "train/observer.hpp"
+#include "train/run_state.hpp"
+
+namespace terrane::train {
+
+/// Everything a training run works with; all of it outlives the Trainer.
+struct TrainingSetup {
+    const config::Config& config;
+    data::TileSource& training;
+    data::TileSource* validation;  ///< null: no evaluation, the last checkpoint counts as the best
+    device::Backend& backend;
+    comm::Communicator& communicator;
+    std::filesystem::path checkpoints;  ///< the run's folder `ckpt`
+    TrainingObserver& observer;
+    /// Asked on every rank after each step; the ranks stop together as soon as one says yes.
+    std::function<bool()> stop_requested = [] { return false; };
+};
+
+/// Trains a network: one object per run. The step is in trainer.cpp, Trainer::step.
+class Trainer {
+  public:
+    /// Builds the network, plans and allocates all memory. Throws what the parts throw.
+    explicit Trainer(const TrainingSetup& setup);
+
+    enum class Outcome { finished, stopped_early };
+    /// Trains from the start or the checkpoint train.resume names until the last step, or until a stop is
+    /// requested; either way a complete checkpoint is left. Collective. Throws Error E0520 (80) when the loss
+    /// or the gradient is no longer finite, naming the tiles.
+    Outcome run();
+
+    const graph::ParameterStore& store() const { return store_; }
+    const RunState& state() const { return state_; }
+    RunReport plan() const;
+
+  private:
+    enum class SaveFailure { warn, raise };
+
+    void step();
+    void evaluate();
+    void start();
+    void initialise_weights();
+    void resume(const std::filesystem::path& checkpoint);
+    std::filesystem::path checkpoint_to_resume();
+    void save(SaveFailure on_failure);
+    void write_checkpoint();
+    bool evaluation_is_due() const;
+    bool checkpoint_is_due(bool evaluated) const;
+    std::int64_t epoch() const;  ///< of the next step, from 1
+    void note_suspects();
+    [[noreturn]] void diverged(const char* what);
+
+    // Declaration order is construction order.
+    TrainingSetup setup_;
+    const config::Config& config_;
+    comm::Communicator& communicator_;
+    data::BatchPlan batches_;
+    data::Sampler sampler_;
+    data::Augmentation augmentation_;
+    data::TrainingOrder order_;
+    std::int64_t steps_per_epoch_;
+    std::int64_t total_steps_;
+    graph::ProgramPlan training_plan_;  ///< moved into program_
+    graph::ParameterStore store_;
+    graph::Program program_;
+    data::InputSlots slots_;
+    std::unique_ptr<Evaluator> evaluator_;
+    optim::Schedule schedule_;
+    optim::Optimizer optimizer_;
+    CheckpointFolder checkpoints_;
+    RunState state_;
+    std::unique_ptr<data::Feeder> feeder_;  ///< made by start(), at the step where the run begins
+    std::string resumed_from_;
+    std::int64_t saved_step_ = -1;
+    double loss_since_evaluation_ = 0;
+    std::int64_t steps_since_evaluation_ = 0;
+    bool stop_agreed_ = false;
+    std::string suspects_;  ///< tiles of this rank's batches whose loss is not finite
+};
+
+}  // namespace terrane::train

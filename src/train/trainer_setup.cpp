@@ -1,0 +1,198 @@
+#include "base/log.hpp"
+#include "optim/parameter_groups.hpp"
+#include "train/class_weights.hpp"
+#include "train/model_files.hpp"
+#include "train/network_setup.hpp"
+#include "train/rank_agreement.hpp"
+#include "train/trainer.hpp"
+
+/// Trainer's beginning and its checkpoints; the training itself is in trainer.cpp.
+namespace terrane::train {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr const char* model_file = "model.safetensors";
+constexpr const char* moments_file = "optim.safetensors";
+constexpr const char* state_file = "state.json";
+
+graph::ProgramPlan plan_training(const TrainingSetup& setup, std::int64_t batch, std::int64_t crop) {
+    const config::Config& config = setup.config;
+    return graph::plan_program(
+        nets::build_network(config.model, config.loss, network_inputs(setup.training.layout(), batch, crop),
+                            nets::Task::train, compute_type(config.train)),
+        setup.backend);
+}
+
+std::vector<device::UpdateSegment> segments_of(const graph::ParameterStore& store,
+                                               const std::vector<config::ParameterGroup>& groups) {
+    std::vector<optim::ParameterPlace> places;
+    for (const auto& entry : store.entries()) {
+        if (entry.trainable == graph::Trainable::yes)
+            places.push_back({entry.name, entry.shape, entry.offset});
+    }
+    return optim::make_segments(places, groups);
+}
+
+std::unique_ptr<Evaluator> make_evaluator(const TrainingSetup& setup, std::int64_t training_batch,
+                                          graph::ParameterStore& store) {
+    if (setup.validation == nullptr) return nullptr;
+    const std::int64_t batch = setup.config.eval.batch > 0 ? setup.config.eval.batch : training_batch;
+    return std::make_unique<Evaluator>(setup.config, *setup.validation, batch, setup.backend, store,
+                                       setup.communicator);
+}
+
+ModelDescription description_of(const TrainingSetup& setup, std::int64_t crop) {
+    return {setup.config.model, setup.training.layout().modalities, setup.config.classes, crop};
+}
+
+}  // namespace
+
+Trainer::Trainer(const TrainingSetup& setup)
+    : setup_(setup),
+      config_(setup.config),
+      communicator_(setup.communicator),
+      batches_(data::plan_batches(config_.train, communicator_.size())),
+      sampler_(config_.sampler, config_.runtime.seed, setup.training),
+      augmentation_(config_.augment, config_.model.modality_dropout, setup.training.layout(),
+                    config_.runtime.seed),
+      order_(sampler_, augmentation_, batches_, communicator_.rank()),
+      steps_per_epoch_(sampler_.steps_per_epoch(batches_.global_batch())),
+      total_steps_(config_.train.steps > 0 ? config_.train.steps : config_.train.epochs * steps_per_epoch_),
+      training_plan_(plan_training(setup, batches_.batch, augmentation_.crop())),
+      store_(setup.backend, training_plan_.graph),
+      program_(std::move(training_plan_), setup.backend, store_, communicator_),
+      slots_(input_slots(program_, setup.training.layout())),
+      evaluator_(make_evaluator(setup, batches_.batch, store_)),
+      schedule_(config_.optim, total_steps_),
+      optimizer_(config_.optim, segments_of(store_, config_.optim.groups),
+                 static_cast<std::int64_t>(store_.trainable_values().size()), setup.backend),
+      checkpoints_(setup.checkpoints) {
+    state_.experiment = experiment_text(config_);
+    state_.tiles = setup.training.identity();
+}
+
+RunReport Trainer::plan() const {
+    RunReport report;
+    report.total_steps = total_steps_;
+    report.steps_per_epoch = steps_per_epoch_;
+    report.first_step = state_.step;
+    report.resumed_from = resumed_from_;
+    report.parameters = store_.parameter_count();
+    report.planned_bytes = store_.parameter_bytes() + store_.gradient_bytes() + program_.plan().bytes();
+    report.planned_bytes += optimizer_.bytes();
+    if (evaluator_ != nullptr) {
+        report.planned_bytes += evaluator_->program().plan().bytes();
+        report.evaluation_protocol = evaluator_->protocol();
+    }
+    if (feeder_ != nullptr) report.planned_bytes += feeder_->bytes();
+    return report;
+}
+
+void Trainer::start() {
+    const fs::path checkpoint = checkpoint_to_resume();
+    if (checkpoint.empty()) {
+        initialise_weights();
+    } else {
+        resume(checkpoint);
+    }
+    const TensorView weights = store_.state("loss.class_weights");
+    const std::vector<float> values =
+        class_weights(config_.loss.class_weights, data::total_class_pixels(setup_.training), config_.classes);
+    setup_.backend.copy_to_device(weights.data, reinterpret_cast<const std::byte*>(values.data()),
+                                  weights.bytes());
+
+    require_equal_parameters(store_, setup_.backend, communicator_);
+    program_.parameters_changed();
+    feeder_ = std::make_unique<data::Feeder>(setup_.training, order_, batches_.batch,
+                                             state_.step * batches_.micro_steps, config_.train.prefetch,
+                                             setup_.backend.sample_kernels());
+    setup_.observer.on_start(plan());
+}
+
+void Trainer::initialise_weights() {
+    store_.initialise(config_.runtime.seed);
+    if (config_.train.init_weights.empty()) return;
+    if (communicator_.rank() == 0)
+        load_model(model_file_of(config_.train.init_weights), store_, setup_.backend);
+    broadcast_model(store_, setup_.backend, communicator_);
+}
+
+// Rank 0 looks and decides; its answer holds for all.
+fs::path Trainer::checkpoint_to_resume() {
+    std::string found;
+    const std::string& wish = config_.train.resume;
+    if (communicator_.rank() == 0 && wish != "never") {
+        if (wish == "auto") {
+            const std::optional<std::int64_t> step = checkpoints_.newest_good();
+            if (step) found = checkpoints_.path_of(*step).string();
+        } else {
+            verify_checkpoint(wish);
+            found = wish;
+        }
+    }
+    communicator_.broadcast(found, 0);
+    return found;
+}
+
+void Trainer::resume(const fs::path& checkpoint) {
+    std::string stored;
+    if (communicator_.rank() == 0) {
+        const RunState state = load_run_state(checkpoint / state_file);
+        require_same_experiment(state, state_, checkpoint);
+        load_model(checkpoint / model_file, store_, setup_.backend);
+        load_moments(checkpoint / moments_file, store_, optimizer_, setup_.backend);
+        stored = to_json(state);
+    }
+    communicator_.broadcast(stored, 0);
+    state_ = run_state_from_json(stored, checkpoint.string());
+    broadcast_model(store_, setup_.backend, communicator_);
+    broadcast_moments(optimizer_, setup_.backend, communicator_);
+    saved_step_ = state_.step;
+    resumed_from_ = checkpoint.string();
+}
+
+// Rank 0 writes, the others wait for its verdict, and all act on it alike.
+void Trainer::save(SaveFailure on_failure) {
+    std::string verdict;
+    if (communicator_.rank() == 0) {
+        try {
+            write_checkpoint();
+        } catch (const Error& error) {
+            verdict = error.message() + " " + error.fix();
+        }
+    }
+    communicator_.broadcast(verdict, 0);
+    if (verdict.empty()) {
+        saved_step_ = state_.step;
+        setup_.observer.on_checkpoint(state_.step);
+        return;
+    }
+    const std::string message =
+        fmt::format("the checkpoint of step {} was not saved: {}", state_.step, verdict);
+    switch (on_failure) {
+        case SaveFailure::raise:
+            throw Error(
+                ExitCode::io_error, 612, message + " Earlier checkpoints are intact.",
+                "Free some space and run the same command again: it continues from the last checkpoint.");
+        case SaveFailure::warn:
+            // Training goes on: the next save may succeed, and stopping now would lose the steps since the
+            // last one.
+            if (communicator_.rank() == 0) log::warning("{} Training goes on.", message);
+            break;
+    }
+}
+
+void Trainer::write_checkpoint() {
+    checkpoints_.publish(state_.step, [&](const fs::path& folder) {
+        save_model(folder / model_file, store_, setup_.backend, description_of(setup_, augmentation_.crop()));
+        save_moments(folder / moments_file, store_, optimizer_, setup_.backend);
+        save_run_state(folder / state_file, state_);
+    });
+    checkpoints_.link("last", state_.step);
+    if (state_.best_step == state_.step || evaluator_ == nullptr) checkpoints_.link("best", state_.step);
+    checkpoints_.prune(config_.checkpoint.keep);
+}
+
+}  // namespace terrane::train

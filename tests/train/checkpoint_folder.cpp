@@ -1,0 +1,109 @@
+#include "train/checkpoint_folder.hpp"
+
+#include <fstream>
+
+#include "base/error.hpp"
+#include "base/file.hpp"
+#include "support/catch.hpp"
+#include "support/temporary_folder.hpp"
+
+using namespace terrane;
+namespace fs = std::filesystem;
+
+namespace {
+
+void write_content(const fs::path& folder) {
+    write_file_atomically(folder / "model.safetensors", std::string_view("numbers"));
+    write_file_atomically(folder / "state.json", std::string_view("{}"));
+}
+
+}  // namespace
+
+TEST_CASE("a published checkpoint is complete, verified and linked") {
+    test::TemporaryFolder folder;
+    train::CheckpointFolder checkpoints(folder.path() / "ckpt");
+    checkpoints.publish(4800, write_content);
+    checkpoints.link("last", 4800);
+    CHECK(fs::exists(folder.path() / "ckpt/step-00004800/COMPLETE"));
+    CHECK_NOTHROW(train::verify_checkpoint(folder.path() / "ckpt/last"));
+    CHECK(fs::read_symlink(folder.path() / "ckpt/last") == "step-00004800");
+    CHECK(checkpoints.linked("last") == 4800);
+    CHECK_FALSE(checkpoints.linked("best"));
+    checkpoints.publish(4900, write_content);
+    checkpoints.link("last", 4900);
+    CHECK(checkpoints.linked("last") == 4900);
+    CHECK(checkpoints.steps() == std::vector<std::int64_t>{4800, 4900});
+}
+
+TEST_CASE("a save that fails leaves the earlier checkpoint and nothing half-written") {
+    test::TemporaryFolder folder;
+    train::CheckpointFolder checkpoints(folder.path() / "ckpt");
+    checkpoints.publish(1, write_content);
+    checkpoints.link("last", 1);
+    const auto fail = [](const fs::path& target) {
+        write_content(target);
+        throw Error(ExitCode::io_error, 901, "no space left.");
+    };
+    CHECK_THROWS_AS(checkpoints.publish(2, fail), Error);
+    CHECK(checkpoints.newest_good() == 1);
+    CHECK_FALSE(fs::exists(folder.path() / "ckpt/step-00000002.tmp"));
+    CHECK_FALSE(fs::exists(folder.path() / "ckpt/step-00000002"));
+}
+
+TEST_CASE("a changed, missing or unfinished file is found and an older checkpoint taken") {
+    test::TemporaryFolder folder;
+    train::CheckpointFolder checkpoints(folder.path());
+    for (const std::int64_t step : {10, 20, 30}) checkpoints.publish(step, write_content);
+    checkpoints.link("last", 30);
+    CHECK(checkpoints.newest_good() == 30);
+
+    std::fstream(checkpoints.path_of(30) / "model.safetensors", std::ios::in | std::ios::out).put('N');
+    CHECK_THROWS_WITH(train::verify_checkpoint(checkpoints.path_of(30)),
+                      test::contains("model.safetensors has changed"));
+    CHECK(checkpoints.newest_good() == 20);
+
+    fs::remove(checkpoints.path_of(20) / "state.json");
+    CHECK_THROWS_WITH(train::verify_checkpoint(checkpoints.path_of(20)),
+                      test::contains("state.json is missing"));
+    CHECK(checkpoints.newest_good() == 10);
+
+    fs::remove(checkpoints.path_of(10) / "COMPLETE");
+    CHECK_THROWS_WITH(train::verify_checkpoint(checkpoints.path_of(10)), test::contains("not complete"));
+    CHECK_FALSE(checkpoints.newest_good());
+    CHECK_THROWS_AS(train::verify_checkpoint(folder.path() / "nothing"), Error);
+}
+
+TEST_CASE("the link decides which checkpoint is the newest, so a resumed older one is not jumped over") {
+    test::TemporaryFolder folder;
+    train::CheckpointFolder checkpoints(folder.path());
+    for (const std::int64_t step : {10, 20}) checkpoints.publish(step, write_content);
+    checkpoints.link("last", 10);
+    CHECK(checkpoints.newest_good() == 10);
+}
+
+TEST_CASE("pruning keeps the newest, the last and the best, and clears what a killed save left") {
+    test::TemporaryFolder folder;
+    train::CheckpointFolder checkpoints(folder.path());
+    for (const std::int64_t step : {10, 20, 30, 40, 50}) checkpoints.publish(step, write_content);
+    fs::create_directory(folder.path() / "step-00000060.tmp");
+    fs::create_directory(folder.path() / "notes");
+    checkpoints.link("last", 50);
+    checkpoints.link("best", 20);
+    checkpoints.prune(1);
+    CHECK(checkpoints.steps() == std::vector<std::int64_t>{20, 40, 50});
+    CHECK_FALSE(fs::exists(folder.path() / "step-00000060.tmp"));
+    CHECK(fs::exists(folder.path() / "notes"));
+    checkpoints.prune(0);
+    CHECK(checkpoints.steps() == std::vector<std::int64_t>{20, 50});
+}
+
+TEST_CASE("a checksum list that points elsewhere or holds nothing is refused") {
+    test::TemporaryFolder folder;
+    train::CheckpointFolder checkpoints(folder.path());
+    checkpoints.publish(1, write_content);
+    const fs::path sums = checkpoints.path_of(1) / "SHA256SUMS";
+    write_file_atomically(sums, std::string(64, 'a') + "  ../../etc/passwd\n");
+    CHECK_THROWS_WITH(train::verify_checkpoint(checkpoints.path_of(1)), test::contains("elsewhere"));
+    write_file_atomically(sums, std::string_view(""));
+    CHECK_THROWS_WITH(train::verify_checkpoint(checkpoints.path_of(1)), test::contains("empty"));
+}

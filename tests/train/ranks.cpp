@@ -1,0 +1,139 @@
+#include <mpi.h>
+
+#include <cmath>
+#include <cstring>
+
+#include "base/error.hpp"
+#include "comm/mpi_communicator.hpp"
+#include "support/catch.hpp"
+#include "train/network_setup.hpp"
+#include "training_fixture.hpp"
+
+using namespace terrane;
+
+namespace {
+
+/// The communicator of all ranks of the test, freed before MPI ends.
+struct AllRanks {
+    comm::MpiCommunicator communicator{MPI_COMM_WORLD};
+    ~AllRanks() { communicator.close(); }
+};
+
+config::Config twelve_at_once() {
+    config::Config config = test::small_config();
+    config.model.norm = "sync_batch";
+    config.model.dropout = 0.2;
+    config.model.modality_dropout = 0.2;
+    config.train.global_batch = 12;
+    config.train.steps = 1;
+    config.eval.every = 0;
+    return config;
+}
+
+struct Result {
+    std::vector<float> gradients;
+    std::vector<std::byte> model;
+    train::StepReport step;
+    std::vector<std::int64_t> confusion;
+};
+
+Result train_one_step(const config::Config& config, comm::Communicator& communicator) {
+    test::SyntheticSource training(20, 32, 3);
+    test::SyntheticSource validation(7, 32, 3);
+    const auto backend = ref::make_ref_backend();
+    test::Recorder recorder;
+    test::TemporaryFolder folder;
+    train::TrainingSetup setup{config,       training,      &validation, *backend,
+                               communicator, folder.path(), recorder};
+    train::Trainer trainer(setup);
+    trainer.run();
+    Result result;
+    const auto gradients = trainer.store().gradient_values();
+    result.gradients.assign(gradients.begin(), gradients.end());
+    result.model = test::bytes_of(trainer.store());
+    result.step = recorder.steps.at(0);
+    const auto counts = recorder.evaluations.at(0).confusion.counts();
+    result.confusion.assign(counts.begin(), counts.end());
+    return result;
+}
+
+double relative_difference(const std::vector<float>& a, const std::vector<float>& b) {
+    double difference = 0;
+    double size = 0;
+    for (std::size_t i = 0; i < a.size(); ++i) {
+        difference += (double{a[i]} - b[i]) * (double{a[i]} - b[i]);
+        size += double{b[i]} * b[i];
+    }
+    return std::sqrt(difference / size);
+}
+
+}  // namespace
+
+TEST_CASE("with synchronised norms the gradients of a step do not depend on the number of ranks") {
+    AllRanks all;
+    const Result together = train_one_step(twelve_at_once(), all.communicator);
+    const auto self = comm::self_communicator();
+    const Result alone = train_one_step(twelve_at_once(), *self);
+    REQUIRE(together.gradients.size() == alone.gradients.size());
+    CHECK(relative_difference(together.gradients, alone.gradients) < 1e-5);
+    CHECK(together.step.loss == Approx(alone.step.loss).epsilon(1e-6));
+    CHECK(together.step.gradient_norm == Approx(alone.step.gradient_norm).epsilon(1e-5));
+}
+
+TEST_CASE("all ranks hold the same bits after a step and report the same numbers") {
+    AllRanks all;
+    config::Config config = twelve_at_once();
+    config.model.norm = "batch";
+    const Result result = train_one_step(config, all.communicator);
+    const std::string mine(reinterpret_cast<const char*>(result.model.data()), result.model.size());
+    for (const std::string& theirs : all.communicator.all_gather(mine)) CHECK(theirs == mine);
+    const std::string loss = fmt::format("{:a} {:a}", result.step.loss, result.step.gradient_norm);
+    for (const std::string& theirs : all.communicator.all_gather(loss)) CHECK(theirs == loss);
+}
+
+TEST_CASE("the confusion matrix of a model is the same to the last count on any number of ranks") {
+    AllRanks all;
+    const auto self = comm::self_communicator();
+    test::SyntheticSource validation(7, 32, 3);
+    const auto backend = ref::make_ref_backend();
+    config::Config config = twelve_at_once();
+    const auto confusion = [&](comm::Communicator& communicator, std::int64_t batch) {
+        graph::ParameterStore store(*backend,
+                                    nets::build_network(config.model, config.loss,
+                                                        train::network_inputs(validation.layout(), batch, 32),
+                                                        nets::Task::evaluate, DType::f32));
+        store.initialise(5);
+        train::Evaluator evaluator(config, validation, batch, *backend, store, communicator);
+        evaluator.run();
+        const train::Evaluation evaluation = evaluator.run();  // counts start anew
+        const auto counts = evaluation.confusion.counts();
+        return std::vector<std::int64_t>(counts.begin(), counts.end());
+    };
+    const std::vector<std::int64_t> alone = confusion(*self, 1);
+    CHECK(confusion(all.communicator, 1) == alone);
+    CHECK(confusion(all.communicator, 4) == alone);
+    std::int64_t pixels = 0, labelled = 0;
+    for (const std::int64_t count : alone) pixels += count;
+    for (const std::int64_t count : data::total_class_pixels(validation)) labelled += count;
+    CHECK(pixels == labelled);
+}
+
+TEST_CASE("a stop that one rank asks for stops all ranks at the same step") {
+    AllRanks all;
+    config::Config config = test::small_config();
+    config.train.global_batch = 12;
+    config.train.steps = 10;
+    config.eval.every = 0;
+    test::SyntheticSource training(20, 32, 3);
+    const auto backend = ref::make_ref_backend();
+    test::Recorder recorder;
+    test::TemporaryFolder folder;
+    train::TrainingSetup setup{config,           training,      nullptr, *backend,
+                               all.communicator, folder.path(), recorder};
+    const bool asks = all.communicator.rank() == all.communicator.size() - 1;
+    setup.stop_requested = [&] { return asks && recorder.steps.size() == 1; };
+    train::Trainer trainer(setup);
+    CHECK(trainer.run() == train::Trainer::Outcome::stopped_early);
+    CHECK(recorder.steps.size() == 2);
+    CHECK(recorder.checkpoints == std::vector<std::int64_t>{2});
+}

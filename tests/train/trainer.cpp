@@ -1,0 +1,177 @@
+#include "train/trainer.hpp"
+
+#include <cmath>
+#include <fstream>
+
+#include "base/error.hpp"
+#include "support/catch.hpp"
+#include "train/model_files.hpp"
+#include "training_fixture.hpp"
+
+using namespace terrane;
+using train::Trainer;
+
+namespace {
+
+struct Run {
+    explicit Run(std::int64_t tiles = 10) : training(tiles, 32, 3) {}
+
+    test::SyntheticSource training;
+    test::SyntheticSource validation{3, 32, 3};
+    std::unique_ptr<device::Backend> backend = ref::make_ref_backend();
+    std::unique_ptr<comm::Communicator> communicator = comm::self_communicator();
+    test::Recorder recorder;
+    std::int64_t stop_at = -1;
+
+    Trainer::Outcome outcome = Trainer::Outcome::finished;
+    std::vector<std::byte> model;
+
+    /// Trains and keeps the resulting bytes.
+    Run& train(const config::Config& config, const std::filesystem::path& folder) {
+        train::TrainingSetup setup{config, training, &validation, *backend, *communicator, folder, recorder};
+        setup.stop_requested = [this] {
+            return static_cast<std::int64_t>(recorder.steps.size()) + 1 == stop_at;
+        };
+        Trainer trainer(setup);
+        outcome = trainer.run();
+        model = test::bytes_of(trainer.store());
+        return *this;
+    }
+};
+
+}  // namespace
+
+TEST_CASE("a small network learns one batch by heart") {
+    test::TemporaryFolder folder;
+    config::Config config = test::small_config();
+    config.train.steps = 80;
+    config.optim.lr = 0.01;
+    config.augment.flips = false;
+    config.eval.every = 0;
+    Run run(4);
+    run.train(config, folder.path());
+    REQUIRE(run.recorder.steps.size() == 80);
+    CHECK(run.recorder.steps.front().loss == Approx(std::log(3.0)).margin(0.3));
+    CHECK(run.recorder.steps.back().loss < 0.25);
+    REQUIRE(run.recorder.evaluations.size() == 1);
+    CHECK(run.recorder.evaluations.back().scores.oa > 0.5);  // of other tiles
+    CHECK(run.recorder.evaluations.back().best);
+}
+
+TEST_CASE("two runs of the same configuration give the same bits") {
+    test::TemporaryFolder first, second;
+    config::Config config = test::small_config();
+    config.model.dropout = 0.2;
+    config.model.modality_dropout = 0.2;
+    config.sampler.balance = 0.5;
+    const std::vector<std::byte> model = Run().train(config, first.path()).model;
+    CHECK(Run().train(config, second.path()).model == model);
+    config.runtime.seed = 12;
+    test::TemporaryFolder third;
+    CHECK(Run().train(config, third.path()).model != model);
+}
+
+TEST_CASE("a run that was stopped and resumed ends with the bits of one that was not") {
+    test::TemporaryFolder whole, parts;
+    config::Config config = test::small_config();
+    config.train.steps = 6;
+    config.train.batch = 2;  // two micro-steps
+    config.model.dropout = 0.2;
+    config.optim.clip_norm = 1;
+    config.optim.warmup_steps = 2;
+    config.eval.every_steps = 2;
+    const auto name = GENERATE("adamw", "sgd");
+    config.optim.name = name;
+    Run uninterrupted;
+    uninterrupted.train(config, whole.path());
+    CHECK(uninterrupted.outcome == Trainer::Outcome::finished);
+
+    Run before;
+    before.stop_at = 3;
+    before.train(config, parts.path());
+    CHECK(before.outcome == Trainer::Outcome::stopped_early);
+    CHECK(before.recorder.steps.size() == 3);
+    CHECK(before.recorder.checkpoints.back() == 3);
+    Run after;
+    after.train(config, parts.path());
+    CHECK(after.recorder.start.first_step == 3);
+    CHECK(after.recorder.steps.size() == 3);
+    CHECK(after.outcome == Trainer::Outcome::finished);
+    CHECK(after.model == uninterrupted.model);
+    CHECK(after.recorder.steps.back().loss == uninterrupted.recorder.steps.back().loss);
+    CHECK(after.recorder.evaluations.back().loss == uninterrupted.recorder.evaluations.back().loss);
+
+    Run again;  // nothing left to do
+    again.train(config, parts.path());
+    CHECK(again.recorder.steps.empty());
+    CHECK(again.model == uninterrupted.model);
+}
+
+TEST_CASE("a damaged checkpoint is passed over for the one before it") {
+    test::TemporaryFolder folder;
+    config::Config config = test::small_config();
+    config.checkpoint.every = 1;
+    config.eval.every = 0;
+    Run first;
+    first.stop_at = 3;
+    first.train(config, folder.path());
+    std::fstream(folder.path() / "step-00000003/optim.safetensors", std::ios::in | std::ios::out)
+        .seekp(5000)
+        .put('\x55');
+    Run second;
+    second.train(config, folder.path());
+    CHECK(second.recorder.start.first_step == 2);
+    test::TemporaryFolder untouched;
+    CHECK(second.model == Run().train(config, untouched.path()).model);
+}
+
+TEST_CASE("another experiment does not continue a run, a new one can start from its weights") {
+    test::TemporaryFolder folder, other;
+    config::Config config = test::small_config();
+    Run first;
+    first.train(config, folder.path());
+    config.optim.lr = 0.01;
+    CHECK_THROWS_WITH(Run().train(config, folder.path()), test::contains("is of another configuration"));
+    config.train.init_weights = folder.path() / "best";
+    config.train.steps = 1;
+    Run second;
+    second.train(config, other.path());
+    CHECK(second.recorder.start.first_step == 0);
+    CHECK(second.recorder.steps[0].loss < first.recorder.steps[0].loss);
+    config.train.init_weights = folder.path() / "none";
+    test::TemporaryFolder third;
+    CHECK_THROWS_WITH(Run().train(config, third.path()), test::contains("there are no weights"));
+}
+
+TEST_CASE("a loss that is not finite ends the run with code 80 and the tiles") {
+    test::TemporaryFolder folder;
+    config::Config config = test::small_config();
+    config.optim.name = "sgd";
+    config.optim.lr = 1e30;
+    config.train.steps = 20;
+    try {
+        Run().train(config, folder.path());
+        FAIL("the divergence went unnoticed");
+    } catch (const Error& error) {
+        CHECK(error.exit_code() == ExitCode::diverged);
+        CHECK(error.number() == 520);
+        CHECK_THAT(error.message(), test::contains("is not finite at step"));
+    }
+}
+
+TEST_CASE("a checkpoint says what its model is, and only that model takes it") {
+    test::TemporaryFolder folder;
+    const config::Config config = test::small_config();
+    Run().train(config, folder.path());
+    const auto file = train::model_file_of(folder.path() / "best");
+    const auto description = train::read_model_description(file);
+    REQUIRE(description);
+    CHECK(description->model.encoder_width == 8);
+    CHECK(description->modalities[0].name == "optical");
+
+    config::Config wider = config;
+    wider.model.encoder_width = 16;
+    wider.train.init_weights = folder.path() / "best";
+    test::TemporaryFolder other;
+    CHECK_THROWS_WITH(Run().train(wider, other.path()), test::contains("the model needs"));
+}
