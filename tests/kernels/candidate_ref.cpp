@@ -11,4 +11,8 @@ std::vector<DType> candidate_types() {
     return {DType::f32, DType::bf16, DType::f64};
 }
 
+bool candidate_has(const ops::Op&) {
+    return true;
+}
+
 }  // namespace terrane::test

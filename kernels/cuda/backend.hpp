@@ -1,0 +1,14 @@
+#pragma once
+
+#include <memory>
+
+#include "device/backend.hpp"
+
+namespace terrane::cuda {
+
+/// The backend for one NVIDIA GPU: the device that the caller's process sees first. What it can run so far is
+/// stated in docs/gpu-status.md. Throws Error E0730 (exit code 69) if this build has no CUDA, E0731 if the
+/// machine has no usable device.
+std::unique_ptr<device::Backend> make_cuda_backend();
+
+}  // namespace terrane::cuda

@@ -1,0 +1,12 @@
+// Built in place of the backend where nvcc is missing.
+#include "base/error.hpp"
+#include "cuda/backend.hpp"
+
+namespace terrane::cuda {
+
+std::unique_ptr<device::Backend> make_cuda_backend() {
+    throw Error(ExitCode::device_unavailable, 730, "This terrane was built without CUDA.",
+                "Use the cpu backend, or build where nvcc is on PATH with -DTERRANE_CUDA=ON.");
+}
+
+}  // namespace terrane::cuda
