@@ -6,7 +6,8 @@
 #include <cmath>
 
 #include "base/error.hpp"
-#include "cpu/vector_clones.hpp"
+#include "cpu/isa.hpp"
+#include "formulas/update.hpp"
 
 namespace terrane::cpu {
 
@@ -41,38 +42,18 @@ void for_each_piece(std::int64_t elements, std::span<const device::UpdateSegment
     }
 }
 
-struct SgdFactors {
-    float rate, gradient_scale, decay, momentum;
-};
-
-TERRANE_VECTOR_CLONES
-void sgd_piece(float* __restrict w, const float* __restrict g, float* __restrict v, std::int64_t count,
-               SgdFactors f) {
-    for (std::int64_t i = 0; i < count; ++i) {
-        const float gradient = g[i] * f.gradient_scale + f.decay * w[i];
-        v[i] = f.momentum * v[i] + gradient;
-        w[i] -= f.rate * v[i];
-    }
+TERRANE_INLINE void sgd_piece(float* __restrict w, const float* __restrict g, float* __restrict v,
+                              std::int64_t count, const formulas::SgdFactors<float>& factors) {
+    for (std::int64_t i = 0; i < count; ++i) formulas::sgd_update(w[i], g[i], v[i], factors);
 }
 
-struct AdamwFactors {
-    float shrink, gradient_scale, beta1, beta2, step_size, inverse_root_correction2, epsilon;
-};
-
-TERRANE_VECTOR_CLONES
-void adamw_piece(float* __restrict w, const float* __restrict g, float* __restrict m, float* __restrict v,
-                 std::int64_t count, AdamwFactors f) {
-    for (std::int64_t i = 0; i < count; ++i) {
-        const float gradient = g[i] * f.gradient_scale;
-        m[i] = f.beta1 * m[i] + (1.0f - f.beta1) * gradient;
-        v[i] = f.beta2 * v[i] + (1.0f - f.beta2) * (gradient * gradient);
-        const float denominator = __builtin_sqrtf(v[i]) * f.inverse_root_correction2 + f.epsilon;
-        w[i] = w[i] * f.shrink - f.step_size * (m[i] / denominator);
-    }
+TERRANE_INLINE void adamw_piece(float* __restrict w, const float* __restrict g, float* __restrict m,
+                                float* __restrict v, std::int64_t count,
+                                const formulas::AdamwFactors<float>& factors) {
+    for (std::int64_t i = 0; i < count; ++i) formulas::adamw_update(w[i], g[i], m[i], v[i], factors);
 }
 
-TERRANE_VECTOR_CLONES
-double block_sum_of_squares(const float* values, std::int64_t count) {
+TERRANE_INLINE double block_sum_of_squares(const float* values, std::int64_t count) {
     constexpr std::int64_t lanes = 16;
     std::array<double, lanes> sums{};
     std::int64_t i = 0;
@@ -88,8 +69,7 @@ double block_sum_of_squares(const float* values, std::int64_t count) {
     return sum;
 }
 
-TERRANE_VECTOR_CLONES
-std::uint32_t count_not_finite(const float* values, std::int64_t count) {
+TERRANE_INLINE std::uint32_t count_not_finite(const float* values, std::int64_t count) {
     std::uint32_t found = 0;
     for (std::int64_t i = 0; i < count; ++i) {
         found += (std::bit_cast<std::uint32_t>(values[i]) & 0x7f800000u) == 0x7f800000u ? 1u : 0u;
@@ -107,13 +87,11 @@ void FlatKernels::sgd(std::span<float> parameters, std::span<const float> gradie
                    velocity.size());
     for_each_piece(std::ssize(parameters), segments,
                    [&](std::int64_t begin, std::int64_t end, const device::UpdateSegment& segment) {
-                       const SgdFactors factors{
-                           .rate = static_cast<float>(scalars.rate * segment.rate_multiplier),
-                           .gradient_scale = static_cast<float>(scalars.gradient_scale),
-                           .decay = static_cast<float>(scalars.weight_decay * segment.decay_multiplier),
-                           .momentum = static_cast<float>(scalars.momentum)};
-                       sgd_piece(parameters.data() + begin, gradients.data() + begin, velocity.data() + begin,
-                                 end - begin, factors);
+                       const auto factors = formulas::sgd_factors<float>(scalars, segment);
+                       vectorised([&] {
+                           sgd_piece(parameters.data() + begin, gradients.data() + begin,
+                                     velocity.data() + begin, end - begin, factors);
+                       });
                    });
 }
 
@@ -125,23 +103,14 @@ void FlatKernels::adamw(std::span<float> parameters, std::span<const float> grad
                        moment2.size() == parameters.size(),
                    "{} parameters, {} gradients, {} and {} moments", parameters.size(), gradients.size(),
                    moment1.size(), moment2.size());
-    const double correction1 = 1 - std::pow(scalars.beta1, static_cast<double>(scalars.step));
-    const double correction2 = 1 - std::pow(scalars.beta2, static_cast<double>(scalars.step));
-    for_each_piece(
-        std::ssize(parameters), segments,
-        [&](std::int64_t begin, std::int64_t end, const device::UpdateSegment& segment) {
-            const double rate = scalars.rate * segment.rate_multiplier;
-            const AdamwFactors factors{
-                .shrink = static_cast<float>(1 - rate * scalars.weight_decay * segment.decay_multiplier),
-                .gradient_scale = static_cast<float>(scalars.gradient_scale),
-                .beta1 = static_cast<float>(scalars.beta1),
-                .beta2 = static_cast<float>(scalars.beta2),
-                .step_size = static_cast<float>(rate / correction1),
-                .inverse_root_correction2 = static_cast<float>(1 / std::sqrt(correction2)),
-                .epsilon = static_cast<float>(scalars.epsilon)};
-            adamw_piece(parameters.data() + begin, gradients.data() + begin, moment1.data() + begin,
-                        moment2.data() + begin, end - begin, factors);
-        });
+    for_each_piece(std::ssize(parameters), segments,
+                   [&](std::int64_t begin, std::int64_t end, const device::UpdateSegment& segment) {
+                       const auto factors = formulas::adamw_factors<float>(scalars, segment);
+                       vectorised([&] {
+                           adamw_piece(parameters.data() + begin, gradients.data() + begin,
+                                       moment1.data() + begin, moment2.data() + begin, end - begin, factors);
+                       });
+                   });
 }
 
 double FlatKernels::sum_of_squares(std::span<const float> values) {
@@ -151,8 +120,10 @@ double FlatKernels::sum_of_squares(std::span<const float> values) {
 #pragma omp parallel for schedule(static)
     for (std::int64_t block = 0; block < blocks; ++block) {
         const std::int64_t first = block * block_size;
-        block_sums_[static_cast<std::size_t>(block)] =
-            block_sum_of_squares(values.data() + first, std::min(block_size, elements - first));
+        double& sum = block_sums_[static_cast<std::size_t>(block)];
+        vectorised([&] {
+            sum = block_sum_of_squares(values.data() + first, std::min(block_size, elements - first));
+        });
     }
     double sum = 0;
     for (double block_sum : block_sums_) sum += block_sum;
@@ -166,8 +137,11 @@ bool FlatKernels::any_not_finite(std::span<const float> values) {
 #pragma omp parallel for schedule(static) reduction(|| : found)
     for (std::int64_t block = 0; block < blocks; ++block) {
         const std::int64_t first = block * block_size;
-        found = found != 0 ||
-                count_not_finite(values.data() + first, std::min(block_size, elements - first)) != 0;
+        std::uint32_t in_block = 0;
+        vectorised([&] {
+            in_block = count_not_finite(values.data() + first, std::min(block_size, elements - first));
+        });
+        found = found != 0 || in_block != 0;
     }
     return found != 0;
 }

@@ -1,0 +1,263 @@
+#include "bench/ops.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "base/philox.hpp"
+
+namespace terrane::bench {
+
+namespace {
+
+double seconds_of(const auto& work) {
+    const auto begin = std::chrono::steady_clock::now();
+    work();
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+/// Numbers around zero with a unit spread; for the states of a norm, which must be positive, `add` lifts
+/// them.
+void fill_random(const TensorView& tensor, std::uint64_t key, float scale, float add) {
+    for (std::int64_t i = 0; i < tensor.elements(); ++i) {
+        const auto words = Philox::draw(key, 0, static_cast<std::uint64_t>(i / 4));
+        const auto uniform = static_cast<float>(Philox::uniform(words[static_cast<std::size_t>(i % 4)]));
+        const float value = (uniform - 0.5f) * scale + add;
+        if (tensor.dtype() == DType::bf16) {
+            tensor.as<bfloat16>()[i] = bfloat16(value);
+        } else {
+            tensor.as<float>()[i] = value;
+        }
+    }
+}
+
+/// One op with all memory it needs, on host memory.
+class TimedOp {
+  public:
+    TimedOp(device::Backend& backend, const OpCase& op_case)
+        : descriptor_(ops::describe(op_case.op, op_case.inputs)) {
+        const bool norm = std::holds_alternative<ops::BatchNorm>(op_case.op);
+        std::vector<bool> wanted(descriptor_.inputs.size(), true);
+        wanted[0] = op_case.data_gradient;
+        for (std::size_t i = 3; norm && i < 5; ++i) wanted[i] = false;  // running statistics
+        plan_ = backend.make_plan({descriptor_, device::Mode::training, wanted});
+        for (std::size_t i = 0; i < descriptor_.inputs.size(); ++i) {
+            inputs_.push_back(tensor(backend, descriptor_.inputs[i]));
+            fill_random(inputs_.back(), i + 1, 3.4f, norm && i == 4 ? 2.0f : 0.0f);
+            device::GradientTarget target;
+            if (wanted[i]) target.view = tensor(backend, descriptor_.inputs[i]);
+            targets_.push_back(target);
+        }
+        for (std::size_t i = 0; i < descriptor_.outputs.size(); ++i) {
+            outputs_.push_back(tensor(backend, descriptor_.outputs[i]));
+            terms_.push_back({tensor(backend, descriptor_.outputs[i]), TensorView{}});
+            fill_random(terms_.back()[0], 100 + i, 3.4f, 0);
+        }
+        const device::Requirements& needs = plan_->requirements();
+        saved_ = block(backend, needs.saved);
+        workspace_ = block(backend, std::max(needs.forward_workspace, needs.backward_workspace));
+        persistent_ = block(backend, needs.persistent);
+        exchange_.resize(static_cast<std::size_t>(std::max(needs.forward_exchange, needs.backward_exchange)));
+        has_forward_exchange_ = needs.forward_exchange > 0;
+        has_backward_exchange_ = needs.backward_exchange > 0;
+    }
+
+    void pack() { plan_->on_parameters_changed(inputs_, persistent_); }
+
+    void forward() {
+        device::ForwardArguments arguments;
+        arguments.inputs = inputs_;
+        arguments.outputs = outputs_;
+        arguments.saved = saved_;
+        arguments.workspace = workspace_;
+        arguments.persistent = persistent_;
+        arguments.exchange = exchange_.data();
+        arguments.step = &step_;
+        run_phases(has_forward_exchange_, arguments, [&] { plan_->forward(arguments); });
+    }
+
+    void backward() {
+        device::BackwardArguments arguments;
+        arguments.inputs = inputs_;
+        arguments.outputs = outputs_;
+        arguments.output_gradients = terms_;
+        arguments.input_gradients = targets_;
+        arguments.saved = saved_;
+        arguments.workspace = workspace_;
+        arguments.persistent = persistent_;
+        arguments.exchange = exchange_.data();
+        arguments.step = &step_;
+        run_phases(has_backward_exchange_, arguments, [&] { plan_->backward(arguments); });
+    }
+
+    const ops::OpDescriptor& descriptor() const { return descriptor_; }
+    std::string implementation() const { return plan_->implementation(); }
+
+  private:
+    static void run_phases(bool exchange, auto& arguments, const auto& run) {
+        if (!exchange) return run();
+        arguments.phase = device::Phase::before_exchange;
+        run();
+        arguments.phase = device::Phase::after_exchange;
+        run();
+    }
+
+    std::byte* block(device::Backend& backend, std::size_t bytes) {
+        memory_.push_back(backend.allocate(bytes));
+        return memory_.back().data();
+    }
+    TensorView tensor(device::Backend& backend, const TensorSpec& spec) {
+        return {block(backend, spec.bytes()), spec};
+    }
+
+    ops::OpDescriptor descriptor_;
+    std::unique_ptr<device::OpPlan> plan_;
+    std::vector<device::Buffer> memory_;
+    std::vector<TensorView> inputs_, outputs_;
+    std::vector<device::GradientTerms> terms_;
+    std::vector<device::GradientTarget> targets_;
+    std::byte *saved_ = nullptr, *workspace_ = nullptr, *persistent_ = nullptr;
+    std::vector<double> exchange_;
+    device::StepState step_;
+    bool has_forward_exchange_ = false, has_backward_exchange_ = false;
+};
+
+/// The two yardsticks: a product with 2048^3 multiply-adds, and a sum of two tensors of 64 MB each.
+class Yardstick {
+  public:
+    Yardstick(device::Backend& backend, DType compute)
+        : product_(backend,
+                   {"", ops::MatMul{}, {{compute, Shape{1, 2048, 2048}}, {compute, Shape{1, 2048, 2048}}}}),
+          copy_(backend, {"", ops::Slice{0, 64}, {{DType::f32, Shape{1, 512, 512, 64}}}}) {}
+
+    void measure(Calibration& best) {
+        const double product = seconds_of([&] { product_.forward(); });
+        const double copy = seconds_of([&] { copy_.forward(); });
+        best.flops_per_second =
+            std::max(best.flops_per_second, ops::cost_of(product_.descriptor()).flops / product);
+        best.bytes_per_second =
+            std::max(best.bytes_per_second, ops::cost_of(copy_.descriptor()).bytes / copy);
+    }
+
+  private:
+    TimedOp product_, copy_;
+};
+
+/// Backward of a layer with weights is two products of the forward one's size, one without data gradient;
+/// memory-bound ops are judged by their bytes.
+double backward_flops(const OpCase& op_case, double forward) {
+    return forward * (op_case.data_gradient ? 2 : 1);
+}
+
+bool is_product(const ops::Op& op) {
+    return std::holds_alternative<ops::Convolution>(op) || std::holds_alternative<ops::Linear>(op) ||
+           std::holds_alternative<ops::MatMul>(op) || std::holds_alternative<ops::TransposedConvolution>(op);
+}
+
+}  // namespace
+
+double OpsResult::floor_seconds() const {
+    double sum = 0;
+    for (const OpTime& time : times) {
+        sum += static_cast<double>(time.op_case.count) *
+               (time.forward_seconds + time.backward_seconds + time.pack_seconds);
+    }
+    return sum;
+}
+
+OpsResult measure_ops(device::Backend& backend, const std::vector<OpCase>& cases, DType compute,
+                      int repetitions) {
+    OpsResult result;
+    Yardstick yardstick(backend, compute);
+    for (const OpCase& op_case : cases) {
+        TimedOp op(backend, op_case);
+        const ops::Cost cost = ops::cost_of(op.descriptor());
+        constexpr double never = std::numeric_limits<double>::infinity();
+        OpTime time{op_case,
+                    op.implementation(),
+                    never,
+                    never,
+                    never,
+                    cost.flops,
+                    backward_flops(op_case, cost.flops),
+                    cost.bytes};
+        op.pack();
+        op.forward();
+        op.backward();
+        yardstick.measure(result.calibration);
+        for (int i = 0; i < repetitions; ++i) {
+            time.pack_seconds = std::min(time.pack_seconds, seconds_of([&] { op.pack(); }));
+            time.forward_seconds = std::min(time.forward_seconds, seconds_of([&] { op.forward(); }));
+            time.backward_seconds = std::min(time.backward_seconds, seconds_of([&] { op.backward(); }));
+        }
+        result.times.push_back(std::move(time));
+    }
+    return result;
+}
+
+std::string ops_table(const OpsResult& result) {
+    const Calibration& peak = result.calibration;
+    std::string text = fmt::format("product {:.0f} GFLOP/s, copy {:.1f} GB/s\n", peak.flops_per_second * 1e-9,
+                                   peak.bytes_per_second * 1e-9);
+    text += fmt::format("{:<36}{:>4}{:>9}{:>9}{:>9}{:>9}{:>6}{:>9}{:>6}\n", "op", "n", "fwd ms", "bwd ms",
+                        "pack ms", "fwd", "%", "bwd", "%");
+    for (const OpTime& time : result.times) {
+        text += fmt::format("{:<36}{:>4}{:>9.3f}{:>9.3f}{:>9.3f}", time.op_case.name, time.op_case.count,
+                            time.forward_seconds * 1e3, time.backward_seconds * 1e3, time.pack_seconds * 1e3);
+        if (is_product(time.op_case.op)) {
+            const double forward = time.forward_flops / time.forward_seconds;
+            const double backward = time.backward_flops / time.backward_seconds;
+            text += fmt::format("{:>9.0f}{:>6.0f}{:>9.0f}{:>6.0f} GFLOP/s", forward * 1e-9,
+                                100 * forward / peak.flops_per_second, backward * 1e-9,
+                                100 * backward / peak.flops_per_second);
+        } else {
+            const double forward = time.forward_bytes / time.forward_seconds;
+            text += fmt::format("{:>9.1f}{:>6.0f}{:>9}{:>6} GB/s", forward * 1e-9,
+                                100 * forward / peak.bytes_per_second, "", "");
+        }
+        text += "  " + time.implementation + "\n";
+    }
+    text += fmt::format("sum {:.1f} ms\n", result.floor_seconds() * 1e3);
+    return text;
+}
+
+std::string ops_json(const device::Backend& backend, const OpsResult& result, DType compute,
+                     const std::string& command) {
+    nlohmann::json json;
+    json["bench"] = "ops";
+    json["command"] = command;
+    json["backend"] = backend.name();
+    json["device"] = backend.description();
+    json["precision"] = compute == DType::bf16 ? "bf16" : "fp32";
+    json["peak_flops_per_second"] = result.calibration.flops_per_second;
+    json["peak_bytes_per_second"] = result.calibration.bytes_per_second;
+    json["floor_seconds"] = result.floor_seconds();
+    for (const OpTime& time : result.times) {
+        nlohmann::json row{{"name", time.op_case.name},
+                           {"op", ops::name_of(time.op_case.op)},
+                           {"count", time.op_case.count},
+                           {"implementation", time.implementation},
+                           {"forward_seconds", time.forward_seconds},
+                           {"backward_seconds", time.backward_seconds},
+                           {"pack_seconds", time.pack_seconds},
+                           {"forward_bytes", time.forward_bytes}};
+        for (const TensorSpec& spec : time.op_case.inputs) row["inputs"].push_back(spec.shape.text());
+        if (is_product(time.op_case.op)) {
+            row["forward_flops"] = time.forward_flops;
+            row["backward_flops"] = time.backward_flops;
+        }
+        if (const auto* conv = std::get_if<ops::Convolution>(&time.op_case.op)) {
+            row["convolution"] = {{"kernel", conv->kernel},   {"stride", conv->stride},
+                                  {"padding", conv->padding}, {"dilation", conv->dilation},
+                                  {"groups", conv->groups},   {"data_gradient", time.op_case.data_gradient}};
+        }
+        json["ops"].push_back(std::move(row));
+    }
+    return json.dump(2);
+}
+
+}  // namespace terrane::bench
