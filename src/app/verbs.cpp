@@ -8,14 +8,15 @@ extern const Verb config_check_verb;
 extern const Verb config_print_verb;
 extern const Verb config_schema_verb;
 extern const Verb inspect_verb;
+extern const Verb bench_ops_verb;
 extern const Verb bench_step_verb;
 extern const Verb doctor_verb;
 extern const Verb completion_verb;
 
 const std::vector<const Verb*>& verbs() {
     static const std::vector<const Verb*> table = {
-        &data_synth_verb, &config_check_verb, &config_print_verb, &config_schema_verb,
-        &inspect_verb,    &bench_step_verb,   &doctor_verb,       &completion_verb,
+        &data_synth_verb, &config_check_verb, &config_print_verb, &config_schema_verb, &inspect_verb,
+        &bench_ops_verb,  &bench_step_verb,   &doctor_verb,       &completion_verb,
     };
     return table;
 }
