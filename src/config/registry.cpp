@@ -16,7 +16,7 @@ TableOf<Grid> grid() {
     TableOf<Grid> table("grid", "The common grid that every modality of a scene is aligned to.");
     table.option(
         "reference", &Grid::reference,
-        "modality whose raster gives CRS, resolution and extent; empty: the first, unless crs is given");
+        "modality (or \"label\") whose raster gives CRS, resolution and extent; empty: the first, unless crs is given");
     table.option("crs", &Grid::crs,
                  "coordinate reference system, anything GDAL understands (\"EPSG:25832\")");
     table.option("resolution", &Grid::resolution, "ground sampling distance; 0: the reference's")
