@@ -13,7 +13,8 @@ void show_banner(const Invocation& invocation, const std::string& run) {
     if (!run.empty()) banner.run = "run=" + run;
     if (const auto job = comm::environment_variable("SLURM_JOB_ID")) {
         banner.job = "job " + *job;
-        if (const auto restart = comm::environment_variable("SLURM_RESTART_COUNT")) banner.job += " restart " + *restart;
+        if (const auto restart = comm::environment_variable("SLURM_RESTART_COUNT"))
+            banner.job += " restart " + *restart;
     }
     banner.nodes = world.nodes();
     banner.ranks = world.size();

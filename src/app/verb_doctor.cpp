@@ -9,20 +9,18 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
-#include <nlohmann/json.hpp>
-#include <sstream>
 
 #include "app/output.hpp"
 #include "app/verb.hpp"
 #include "base/file.hpp"
 #include "comm/launch.hpp"
+#include "raster/gdal_library.hpp"
 
 namespace terrane::app {
 
 namespace {
 
 namespace fs = std::filesystem;
-using Json = nlohmann::ordered_json;
 
 std::int64_t meminfo_mib(const std::string& name) {
     std::ifstream file("/proc/meminfo");
@@ -142,6 +140,10 @@ ExitCode run_doctor(Invocation& invocation) {
         fmt::format("limits   locked memory {}, stack {}, open files {}, core files {}\n",
                     limit_text(RLIMIT_MEMLOCK, 1 << 20, " MiB"), limit_text(RLIMIT_STACK, 1 << 20, " MiB"),
                     limit_text(RLIMIT_NOFILE, 1, ""), limit_text(RLIMIT_CORE, 1 << 20, " MiB"));
+    const std::vector<std::string> missing = raster::missing_drivers();
+    text += fmt::format(
+        "gdal     {}, {}\n", raster::gdal_version(),
+        missing.empty() ? "all needed drivers" : fmt::format("without {}", fmt::join(missing, ", ")));
     const int gpus = nvidia_gpus();
     text +=
         gpus == 0
@@ -161,6 +163,11 @@ ExitCode run_doctor(Invocation& invocation) {
                         fs::absolute(folder).lexically_normal().string(), speed.write_mb_per_s,
                         speed.read_mb_per_s, fs::space(folder).available >> 20);
     print_text(text);
+    if (!missing.empty()) {
+        throw Error(ExitCode::device_unavailable, 124,
+                    fmt::format("GDAL was built without the drivers {}.", fmt::join(missing, ", ")),
+                    "Install a GDAL that has them; Debian's and Ubuntu's do.");
+    }
     return ExitCode::done;
 }
 

@@ -77,7 +77,8 @@ void check_grid(const Resolved& resolved) {
             fmt::format("Set grid.stride to at most {}.", grid.tile));
     }
     if (!grid.extent.empty()) check_bounds(resolved, "grid.extent", grid.extent);
-    if (!grid.reference.empty() && grid.reference != "label") check_modality_reference(resolved, "grid.reference", grid.reference);
+    if (!grid.reference.empty() && grid.reference != "label")
+        check_modality_reference(resolved, "grid.reference", grid.reference);
     if (!grid.crs.empty() && grid.reference.empty() && grid.resolution == 0) {
         contradiction(
             resolved, "grid.crs", "grid.crs is given without grid.resolution, so the pixel size is unknown.",

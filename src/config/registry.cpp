@@ -14,9 +14,9 @@ constexpr auto by_index = TableOf<S>::Entries::by_index;
 
 TableOf<Grid> grid() {
     TableOf<Grid> table("grid", "The common grid that every modality of a scene is aligned to.");
-    table.option(
-        "reference", &Grid::reference,
-        "modality (or \"label\") whose raster gives CRS, resolution and extent; empty: the first, unless crs is given");
+    table.option("reference", &Grid::reference,
+                 "modality (or \"label\") whose raster gives CRS, resolution and extent; empty: the first, "
+                 "unless crs is given");
     table.option("crs", &Grid::crs,
                  "coordinate reference system, anything GDAL understands (\"EPSG:25832\")");
     table.option("resolution", &Grid::resolution, "ground sampling distance; 0: the reference's")
@@ -199,8 +199,7 @@ TableOf<Model> model() {
     table.option("decoder_channels", &Model::decoder_channels, "width of the decoder")
         .at_least(8)
         .at_most(2048);
-    table
-        .option("decoder_stride", &Model::decoder_stride, "2 or 4: grid pixels per pixel of the logits")
+    table.option("decoder_stride", &Model::decoder_stride, "2 or 4: grid pixels per pixel of the logits")
         .unit("pixels")
         .at_least(2)
         .at_most(4);
