@@ -32,7 +32,9 @@ void BlendAccumulator::add(const WindowResult& window) {
     if (rows.empty() || columns.empty()) return;
     TERRANE_ASSERT(rows.begin >= next_row_, "row {} has been handed out", rows.begin);
 
-#pragma omp parallel for schedule(static)
+    // A team of threads costs more than it saves on small windows.
+    const bool large = rows.size() * columns.size() * classes_ >= std::int64_t{1} << 18;
+#pragma omp parallel for schedule(static) if (large)
     for (std::int64_t row = rows.begin; row < rows.end; ++row) {
         const std::int64_t in_window = (row - window.row) * window_ + columns.begin - window.column;
         const std::int64_t in_block = (row % window_) * columns_.size() + columns.begin - columns_.begin;

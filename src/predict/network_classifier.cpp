@@ -1,0 +1,96 @@
+#include "predict/network_classifier.hpp"
+
+#include <algorithm>
+
+#include "nets/network.hpp"
+
+namespace terrane::predict {
+
+namespace {
+
+nets::NetworkInputs inputs_of(const ClassifierDesign& design) {
+    nets::NetworkInputs inputs;
+    for (const ClassifierModality& modality : design.modalities) {
+        inputs.modalities.push_back({modality.layout.name, modality.layout.bands, modality.layout.scale});
+    }
+    inputs.classes = design.classes;
+    inputs.batch = design.batch;
+    inputs.height = design.window;
+    inputs.width = design.window;
+    return inputs;
+}
+
+TensorView sample_of(const TensorView& batch, std::int64_t index) {
+    const Shape& shape = batch.shape();
+    const TensorSpec spec{batch.dtype(), Shape{shape[1], shape[2], shape[3]}};
+    return {batch.data + static_cast<std::size_t>(index) * spec.bytes(), spec};
+}
+
+TensorView view_of(std::span<const std::uint8_t> values, const TensorSpec& spec) {
+    // Kernels take one view type for reading and writing.
+    auto* data = reinterpret_cast<std::byte*>(const_cast<std::uint8_t*>(values.data()));
+    TERRANE_ASSERT(values.size() >= spec.bytes(), "{} bytes for {}", values.size(), spec.shape.text());
+    return {data, spec};
+}
+
+}  // namespace
+
+NetworkClassifier::NetworkClassifier(ClassifierDesign design, device::Backend& backend)
+    : design_(std::move(design)), backend_(backend) {
+    graph::ProgramPlan plan = graph::plan_program(
+        nets::build_network(design_.model, {}, inputs_of(design_), nets::Task::predict, design_.compute),
+        backend);
+    store_.emplace(backend, plan.graph);
+    program_.emplace(std::move(plan), backend, *store_, alone_);
+    std::size_t most = 0;
+    for (const ClassifierModality& modality : design_.modalities) {
+        inputs_.push_back(program_->input(modality.layout.name));
+        const std::int64_t edge = design_.window / modality.layout.scale;
+        most = std::max(
+            most, static_cast<std::size_t>(edge * edge * modality.layout.bands) * size_of(modality.stored));
+    }
+    nothing_.assign(most, 0);
+    presence_ = program_->input("presence");
+    output_ = program_->output("probabilities");
+    probabilities_.assign(static_cast<std::size_t>(output_.elements()), 0.0f);
+}
+
+std::size_t NetworkClassifier::bytes() const {
+    return program_->plan().bytes() + store_->parameter_bytes() + probabilities_.size() * sizeof(float) +
+           nothing_.size();
+}
+
+std::span<const float> NetworkClassifier::classify(const WindowBatch& batch) {
+    TERRANE_ASSERT(static_cast<std::int64_t>(batch.windows().size()) <= design_.batch,
+                   "{} windows for a batch of {}", batch.windows().size(), design_.batch);
+    for (std::size_t i = 0; i < batch.windows().size(); ++i) {
+        assemble(static_cast<std::int64_t>(i), batch.windows()[i]);
+    }
+    program_->run_forward({});
+    backend_.copy_to_host(reinterpret_cast<std::byte*>(probabilities_.data()), output_.data, output_.bytes());
+    return probabilities_;
+}
+
+void NetworkClassifier::assemble(std::int64_t place, const InputWindow& input) {
+    const std::size_t count = design_.modalities.size();
+    for (std::size_t m = 0; m < count; ++m) {
+        const ClassifierModality& modality = design_.modalities[m];
+        const std::int64_t edge = design_.window / modality.layout.scale;
+        const TensorSpec values{modality.stored, Shape{edge, edge, modality.layout.bands}};
+        const TensorSpec mask{DType::u8, Shape{edge, edge}};
+        const InputTile* tile = modality.source ? &input.modalities[*modality.source] : nullptr;
+        const bool present = tile != nullptr && tile->valid_pixels > 0;
+
+        device::ModalitySample sample;
+        sample.tile = present ? TensorView{tile->values.data(), values} : view_of(nothing_, values);
+        sample.validity = view_of(present ? std::span<const std::uint8_t>(tile->validity) : nothing_, mask);
+        sample.scale = modality.layout.scale;
+        sample.bands = modality.layout.normalisation;
+        if (present && modality.base) sample.base = modality.base(tile->values, tile->validity);
+        sample.output = sample_of(inputs_[m], place);
+        backend_.sample_kernels().assemble(sample, {});
+        presence_.as<float>()[static_cast<std::size_t>(place) * count + m] = present ? 1.0f : 0.0f;
+    }
+}
+
+}  // namespace terrane::predict

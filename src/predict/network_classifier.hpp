@@ -1,0 +1,73 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "config/config.hpp"
+#include "data/tile_source.hpp"
+#include "graph/program.hpp"
+#include "predict/window_batch.hpp"
+
+namespace terrane::predict {
+
+/// The value that a relative modality has subtracted under a window: from its stored values [pixels, bands]
+/// and validity, as the tile store computes it for a tile.
+using BaseOf =
+    std::function<float(std::span<const std::byte> values, std::span<const std::uint8_t> validity)>;
+
+/// One of the network's modalities.
+struct ClassifierModality {
+    data::ModalityLayout layout;        ///< as trained: bands, scale, normalisation
+    std::optional<std::size_t> source;  ///< its place among the scene's modalities; none: it is withheld
+    DType stored = DType::u8;           ///< the scene's element type
+    BaseOf base;                        ///< empty: nothing is subtracted
+};
+
+/// What a network for prediction is built from.
+struct ClassifierDesign {
+    config::Model model;
+    DType compute = DType::f32;
+    std::int64_t window = 0;
+    std::int64_t batch = 1;
+    std::int64_t classes = 2;
+    std::vector<ClassifierModality> modalities;
+};
+
+/// A trained network that takes windows as it took training samples: cut at pixel borders, normalised alike,
+/// with presence 0 for a modality without a valid pixel in the window.
+class NetworkClassifier final : public WindowClassifier {
+  public:
+    /// Builds and plans the network; its parameters are zero until they are loaded. The backend must outlive
+    /// it.
+    NetworkClassifier(ClassifierDesign design, device::Backend& backend);
+
+    /// Where the weights go; call parameters_changed() when they are there.
+    graph::ParameterStore& parameters() { return *store_; }
+    void parameters_changed() { program_->parameters_changed(); }
+
+    /// Bytes of parameters, program and results.
+    std::size_t bytes() const;
+
+    std::int64_t window() const override { return design_.window; }
+    std::int64_t classes() const override { return design_.classes; }
+    std::int64_t batch() const override { return design_.batch; }
+    std::span<const float> classify(const WindowBatch& batch) override;
+
+  private:
+    void assemble(std::int64_t place, const InputWindow& input);
+
+    ClassifierDesign design_;
+    device::Backend& backend_;
+    device::SingleRank alone_;
+    std::optional<graph::ParameterStore> store_;
+    std::optional<graph::Program> program_;
+    std::vector<TensorView> inputs_;
+    TensorView presence_;
+    TensorView output_;
+    std::vector<float> probabilities_;
+    std::vector<std::uint8_t> nothing_;  ///< values and validity of a modality that is not there
+};
+
+}  // namespace terrane::predict
