@@ -13,8 +13,12 @@ namespace terrane::comm {
 
 namespace {
 
-// MPI counts are int; larger spans travel in pieces of this many elements or bytes.
+// MPI counts are int; longer texts travel in pieces of this many bytes.
 constexpr std::size_t largest_piece = std::size_t{1} << 30;
+
+// Long sums travel in pieces of this many elements, all under way together: their transfers and additions
+// overlap, which Open MPI's non-blocking collectives don't do within one call.
+constexpr std::size_t reduction_piece = std::size_t{1} << 18;
 
 // A waiting rank first spins (microseconds count in a training step), then lets others run, then sleeps.
 constexpr int polls_before_yield = 2000;
@@ -57,24 +61,23 @@ void MpiCommunicator::complete(std::span<MPI_Request> requests, const char* what
 }
 
 template <typename T>
-std::vector<MPI_Request> MpiCommunicator::start_reduction(std::span<T> values, MPI_Datatype type, MPI_Op op,
-                                                          MPI_Comm group) {
-    std::vector<MPI_Request> requests;
+void MpiCommunicator::start_reduction(std::span<T> values, MPI_Datatype type, MPI_Op op, MPI_Comm group,
+                                      std::vector<MPI_Request>& requests) {
+    requests.clear();
     do {
-        const std::size_t piece = std::min(values.size(), largest_piece);
+        const std::size_t piece = std::min(values.size(), reduction_piece);
         MPI_Request request = MPI_REQUEST_NULL;
         TERRANE_MPI_CHECK(
             MPI_Iallreduce(MPI_IN_PLACE, values.data(), static_cast<int>(piece), type, op, group, &request));
         requests.push_back(request);
         values = values.subspan(piece);
     } while (!values.empty());
-    return requests;
 }
 
 template <typename T>
 void MpiCommunicator::reduce(std::span<T> values, MPI_Datatype type, MPI_Op op, const char* what) {
-    auto requests = start_reduction(values, type, op, general_);
-    complete(requests, what);
+    start_reduction(values, type, op, general_, requests_);
+    complete(requests_, what);
 }
 
 void MpiCommunicator::sum(std::span<float> values) {
@@ -94,16 +97,25 @@ void MpiCommunicator::max(std::span<std::int64_t> values) {
 }
 
 device::Collectives::Ticket MpiCommunicator::start_sum(std::span<float> values) {
-    const Ticket ticket = next_ticket_++;
-    started_.emplace(ticket, start_reduction(values, MPI_FLOAT, MPI_SUM, buckets_));
-    return ticket;
+    auto slot =
+        std::find_if(started_.begin(), started_.end(), [](const Started& one) { return one.ticket == 0; });
+    if (slot == started_.end()) slot = started_.emplace(started_.end());
+    start_reduction(values, MPI_FLOAT, MPI_SUM, buckets_, slot->requests);
+    slot->ticket = next_ticket_++;
+    return slot->ticket;
 }
 
 void MpiCommunicator::wait(Ticket ticket) {
-    const auto found = started_.find(ticket);
-    TERRANE_ASSERT(found != started_.end(), "ticket {} was never given out or was waited for before", ticket);
-    complete(found->second, "sum of a gradient bucket");
-    started_.erase(found);
+    const auto slot = std::find_if(started_.begin(), started_.end(),
+                                   [ticket](const Started& one) { return one.ticket == ticket; });
+    TERRANE_ASSERT(ticket != 0 && slot != started_.end(),
+                   "ticket {} was never given out or was waited for before", ticket);
+    complete(slot->requests, "sum of a gradient bucket");
+    slot->ticket = 0;
+}
+
+bool MpiCommunicator::has_started_sums() const {
+    return std::any_of(started_.begin(), started_.end(), [](const Started& one) { return one.ticket != 0; });
 }
 
 void MpiCommunicator::broadcast(std::string& bytes, int root) {

@@ -3,7 +3,6 @@
 #include <mpi.h>
 
 #include <chrono>
-#include <map>
 #include <span>
 #include <vector>
 
@@ -37,13 +36,19 @@ class MpiCommunicator final : public Communicator {
     void barrier() override;
 
     void set_timeout(std::chrono::duration<double> limit) { timeout_ = limit; }
-    bool has_started_sums() const { return !started_.empty(); }
+    bool has_started_sums() const;
     void close();
 
   private:
+    // A reduction under way. The slots and their lists are used again: a step allocates nothing.
+    struct Started {
+        Ticket ticket = 0;  // 0: free
+        std::vector<MPI_Request> requests;
+    };
+
     template <typename T>
-    std::vector<MPI_Request> start_reduction(std::span<T> values, MPI_Datatype type, MPI_Op op,
-                                             MPI_Comm group);
+    void start_reduction(std::span<T> values, MPI_Datatype type, MPI_Op op, MPI_Comm group,
+                         std::vector<MPI_Request>& requests);
     template <typename T>
     void reduce(std::span<T> values, MPI_Datatype type, MPI_Op op, const char* what);
     void complete(std::span<MPI_Request> requests, const char* what);
@@ -53,7 +58,8 @@ class MpiCommunicator final : public Communicator {
     int rank_ = 0;
     int size_ = 1;
     std::chrono::duration<double> timeout_ = std::chrono::seconds(1800);
-    std::map<Ticket, std::vector<MPI_Request>> started_;
+    std::vector<Started> started_;
+    std::vector<MPI_Request> requests_;  // of the blocking reductions
     Ticket next_ticket_ = 1;
 };
 

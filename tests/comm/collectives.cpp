@@ -64,7 +64,7 @@ TEST_CASE(
     "buckets in flight together give the sums of their own values, with equal bits on all ranks and repeats",
     "[comm]") {
     comm::Communicator& ranks = world().communicator();
-    const std::vector<std::size_t> sizes = {1, 100003, 17, 65536};
+    const std::vector<std::size_t> sizes = {1, 1000003, 17, 262144};
     std::vector<std::vector<float>> results;
     for (int repeat = 0; repeat < 2; ++repeat) {
         std::vector<std::vector<float>> buckets;

@@ -1,4 +1,5 @@
 #include "base/file.hpp"
+#include "base/philox.hpp"
 #include "config_support.hpp"
 #include "support/temporary_folder.hpp"
 
@@ -174,4 +175,36 @@ TEST_CASE("config files are limited in size and must exist", "[config]") {
     } catch (const terrane::Error& error) {
         CHECK(error.number() == 902);
     }
+}
+
+TEST_CASE("spoiled bytes of a config file give an error or a configuration, never anything else",
+          "[config]") {
+    const std::string whole =
+        minimal + "[optim]\ngroups = [{match = 'a.*', lr_mult = 0.1}]\n[label]\nremap = {6 = 1}\n";
+    int failed = 0;
+    for (std::uint64_t round = 0; round < 3000; ++round) {
+        terrane::PhiloxStream random(1, round);
+        std::string text = whole;
+        for (std::uint32_t change = 0; change <= random.below(4); ++change) {
+            const std::size_t at = random.below(static_cast<std::uint32_t>(text.size()));
+            switch (random.below(3)) {
+                case 0:
+                    text[at] = static_cast<char>(random.below(256));
+                    break;
+                case 1:
+                    text.erase(at, random.below(20));
+                    break;
+                default:
+                    text.insert(at, text.substr(random.below(static_cast<std::uint32_t>(text.size())), 15));
+                    break;
+            }
+        }
+        try {
+            terrane::config::check(terrane::test::resolve_text(text), terrane::config::Completeness::whole);
+        } catch (const terrane::Error& error) {
+            ++failed;
+            REQUIRE(error.exit_code() == terrane::ExitCode::config_invalid);
+        }
+    }
+    CHECK(failed > 1000);
 }
