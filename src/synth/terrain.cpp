@@ -10,7 +10,8 @@ constexpr double river_spacing = 1600.0;
 constexpr double valley_width = 260.0;  ///< metres from the bank to where the hills are themselves
 constexpr double fall = 0.0012;         ///< of the rivers and of the plain
 constexpr double base_height = 430.0;
-constexpr Point anchor{250.0, 250.0};  ///< the first river passes near this point
+constexpr double out_of_sight = 600.0;  ///< from here on nothing depends on the river but its level
+constexpr Point anchor{250.0, 250.0};   ///< the first river passes near this point
 
 }  // namespace
 
@@ -36,14 +37,18 @@ River Terrain::river(Point p) const {
     const double shift = static_cast<double>(number) * river_spacing - course(0.0, number);
 
     const double center = shift + course(along, number);
+    River result;
+    result.level = base_height - fall * along;
+    if (std::abs(across - center) > out_of_sight) {
+        result.bank_distance = std::abs(across - center);
+        return result;
+    }
     const double slope = (course(along + 2.0, number) - course(along - 2.0, number)) / 4.0;
     const double stretch = std::sqrt(1.0 + slope * slope);
     const double half_width = 11.5 + 3.5 * noise_.at(Field::river_width, along / 90.0 + start);
 
-    River result;
     result.bank_distance = std::abs(across - center) / stretch - half_width +
                            0.7 * noise_.at(Field::shore, p.x / 7.0, p.y / 7.0);
-    result.level = base_height - fall * along;
     result.direction = {(cos_ - slope * sin_) / stretch, (sin_ + slope * cos_) / stretch};
     return result;
 }
