@@ -40,8 +40,8 @@ ignore = [255]
 constexpr const char* tail = R"(
 [split]
 method = "blocks"
-block = 2
-buffer = 8.0
+block = 4
+buffer = 16.0
 fractions = [0.6, 0.15, 0.25]
 
 [sampler]
