@@ -219,8 +219,9 @@ class Duet(nn.Module):
 
 
 def upsampled_cross_entropy(logits, labels, class_weights=None, label_smoothing=0.0):
-    """Mean over valid pixels at the labels' resolution, in fp32."""
-    full = F.interpolate(logits.float(), size=labels.shape[1:], mode="bilinear", align_corners=False)
+    """Mean over valid pixels at the labels' resolution, in fp32 or better."""
+    logits = logits.double() if logits.dtype == torch.float64 else logits.float()
+    full = F.interpolate(logits, size=labels.shape[1:], mode="bilinear", align_corners=False)
     return F.cross_entropy(full, labels.long(), weight=class_weights, ignore_index=255, label_smoothing=label_smoothing)
 
 
