@@ -46,7 +46,10 @@ std::vector<OpCase> map_cases() {
         resize("far down", {1, 17, 13, 4}, 3, 2, Corners::align_corners),
         resize("from one pixel", {2, 1, 1, 9}, 4, 5, Corners::align_corners, Exact::yes),
         resize("to one pixel", {2, 4, 4, 3}, 1, 1, Corners::align_corners, Exact::yes),
+        resize("of a larger map four times", {2, 24, 20, 40}, 96, 80, Corners::half_pixel, Exact::yes),
+        resize("of a larger map down", {1, 65, 47, 24}, 21, 30, Corners::half_pixel),
         pool("3x3 stride 2", {}, {2, 7, 8, 5}),
+        pool("3x3 stride 2 of a larger map", {}, {2, 63, 65, 24}),
         pool("2x2 stride 2", {.kernel = 2, .padding = 0}, {2, 6, 4, 16}),
         pool("2x2 stride 2 odd", {.kernel = 2, .padding = 0}, {1, 7, 5, 3}),
         pool("2x2 ceiling", {.kernel = 2, .padding = 0, .rounding = Rounding::ceiling}, {1, 7, 5, 9}),
@@ -65,6 +68,7 @@ std::vector<OpCase> map_cases() {
         adaptive_pool("3x3", 3, 3, {1, 8, 7, 16}),
         adaptive_pool("6x6 of smaller", 6, 6, {1, 4, 5, 3}),
         adaptive_pool("2x4 exact", 2, 4, {1, 4, 8, 4}, Exact::yes),
+        adaptive_pool("6x6 of a larger map", 6, 6, {2, 32, 29, 48}),
         adaptive_pool("of one pixel", 2, 3, {2, 1, 1, 4}, Exact::yes),
     };
     // Far downsampling reads few pixels; all others have no gradient.

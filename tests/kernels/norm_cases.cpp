@@ -44,6 +44,8 @@ std::vector<OpCase> norm_cases() {
         batch_norm("of many pixels", {.epsilon = 1e-3}, {1, 40, 33, 3}),
         batch_norm("one pixel per sample", {}, {6, 1, 1, 4}),
         batch_norm("far from zero", {}, {2, 6, 5, 4}, Fill::far_from_zero),
+        batch_norm("of a larger map", {.rectify = Rectify::yes, .residual = Residual::yes}, {2, 33, 31, 48}),
+        batch_norm("synchronised of a larger map", {.scope = NormScope::synchronised}, {4, 19, 23, 33}),
         group_norm("plain", {.groups = 2}, {2, 3, 4, 6}),
         group_norm("one group", {.groups = 1, .rectify = Rectify::yes}, {2, 4, 3, 5}),
         group_norm("32 groups", {.groups = 32}, {1, 3, 5, 64}),
@@ -51,7 +53,9 @@ std::vector<OpCase> norm_cases() {
                    {.groups = 4, .rectify = Rectify::yes, .residual = Residual::yes}, {2, 5, 4, 4}),
         layer_norm("tokens", {2, 5, 7}),
         layer_norm("map", {2, 3, 4, 32}),
+        group_norm("of a larger map", {.groups = 32}, {2, 24, 25, 96}),
         layer_norm("odd channels", {3, 67}),
+        layer_norm("many tokens", {301, 130}),
     };
     // With mean 100 and spread 1 the input itself carries 100 times less precision.
     for (OpCase& one : cases) {
