@@ -14,7 +14,7 @@ namespace terrane::config {
 /// Common grid of all modalities of a scene. Either `reference` names a modality whose raster gives CRS,
 /// resolution and extent, or `crs` and `resolution` (and optionally `extent`) define it.
 struct Grid {
-    std::string reference;               ///< modality name; empty: the first modality, unless crs is given
+    std::string reference;               ///< modality name or "label"; empty: the first modality
     std::string crs;                     ///< anything GDAL understands ("EPSG:25832", WKT)
     double resolution = 0;               ///< ground sampling distance in CRS units; 0: the reference's
     std::vector<double> extent;          ///< [west, south, east, north] in CRS units; empty: the reference's

@@ -88,11 +88,7 @@ Grid reference_grid(const config::Config& config, const SceneFiles& files) {
     const config::Grid& wanted = config.grid;
     const std::vector<std::filesystem::path>* reference = nullptr;
     std::string table, crs;
-    if (wanted.reference == "label") {
-        if (files.label.empty()) {
-            refuse_grid(fmt::format("grid.reference is the label, but scene '{}' has none.", files.id),
-                        "Add a [label] file, or name a modality as reference.");
-        }
+    if (wanted.reference == "label" && !files.label.empty()) {
         reference = &files.label;
         table = "[label]";
         crs = config.label.crs;

@@ -75,6 +75,23 @@ double Area::distance(const Bounds& rectangle) const {
     return OGR_G_Distance(geometry_->whole.get(), rectangle_polygon(rectangle).get());
 }
 
+std::vector<Bounds> Area::parts() const {
+    std::vector<Bounds> result;
+    if (geometry_->whole == nullptr) return result;
+    const auto add = [&](OGRGeometryH polygon) {
+        OGREnvelope envelope;
+        OGR_G_GetEnvelope(polygon, &envelope);
+        result.push_back({envelope.MinX, envelope.MinY, envelope.MaxX, envelope.MaxY});
+    };
+    const OGRGeometryH whole = geometry_->whole.get();
+    if (OGR_GT_Flatten(OGR_G_GetGeometryType(whole)) == wkbPolygon) {
+        add(whole);
+    } else {
+        for (int i = 0; i < OGR_G_GetGeometryCount(whole); ++i) add(OGR_G_GetGeometryRef(whole, i));
+    }
+    return result;
+}
+
 double Area::common_with(const Area& other) const {
     if (geometry_->whole == nullptr || other.geometry_->whole == nullptr) return 0;
     const GeometryHandle common(OGR_G_Intersection(geometry_->whole.get(), other.geometry_->whole.get()));

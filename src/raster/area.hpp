@@ -24,6 +24,8 @@ class Area {
     /// Smallest distance to the rectangle in CRS units; 0 if they touch or overlap; infinite if the area is
     /// empty.
     double distance(const Bounds& rectangle) const;
+    /// Envelopes of the separate polygons of the union.
+    std::vector<Bounds> parts() const;
     /// Size of the common part, in square CRS units.
     double common_with(const Area& other) const;
 

@@ -78,10 +78,17 @@ std::vector<SceneFiles> find_scenes(const config::Config& config, LabelUse label
         single = single && files.back().size() == 1;
     }
     std::vector<std::filesystem::path> labels;
-    if (label_use == LabelUse::used && !config.label.files.empty()) {
+    if (!config.label.files.empty() && label_use == LabelUse::used) {
         labels = expand(config, config.label.files, "[label]");
-        single = single && labels.size() == 1;
+    } else if (!config.label.files.empty() && config.grid.reference == "label") {
+        // Only its grid is wanted; a scene to be mapped may well have no truth.
+        try {
+            labels = expand(config, config.label.files, "[label]");
+        } catch (const Error&) {
+            labels.clear();
+        }
     }
+    single = single && labels.size() <= 1;
     if (single) {
         SceneFiles scene{"", files, labels};
         std::size_t reference = 0;

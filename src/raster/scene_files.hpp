@@ -15,7 +15,8 @@ struct SceneFiles {
     std::vector<std::filesystem::path> label;                    ///< empty: this scene has no truth
 };
 
-/// Whether [label] is looked at.
+/// Whether [label] is looked at. Ignored, its files are still found if it is the reference grid and they are
+/// there.
 enum class LabelUse { ignored, used };
 
 /// Expands the file patterns of a configuration and groups them into scenes, sorted by id.

@@ -1,0 +1,141 @@
+#include "tiles/cut_scene.hpp"
+
+#include <algorithm>
+#include <optional>
+
+#include "base/error.hpp"
+#include "base/file.hpp"
+#include "base/hash.hpp"
+#include "tiles/shard.hpp"
+
+namespace terrane::tiles {
+
+namespace {
+
+/// Reads encoded labels of windows; its buffers grow once.
+class LabelWindow {
+  public:
+    LabelWindow(raster::AlignedScene& scene, const LabelCoding& coding) : scene_(scene), coding_(coding) {}
+
+    std::span<const std::uint8_t> read(const raster::Window& window) {
+        raster::AlignedReader& reader = scene_.label();
+        const auto pixels = static_cast<std::size_t>(window.pixels());
+        values_.resize(pixels * static_cast<std::size_t>(reader.bands()) * size_of(reader.dtype()));
+        mask_.resize(pixels);
+        label_.resize(pixels);
+        reader.read(window, values_, mask_);
+        coding_.encode(reader, values_, mask_, label_);
+        return label_;
+    }
+
+  private:
+    raster::AlignedScene& scene_;
+    const LabelCoding& coding_;
+    std::vector<std::byte> values_;
+    std::vector<std::uint8_t> mask_, label_;
+};
+
+std::vector<std::int64_t> class_pixels(std::span<const std::uint8_t> label, std::size_t classes) {
+    std::array<std::int64_t, 256> counts{};
+    for (const std::uint8_t value : label) ++counts[value];
+    return {counts.begin(), counts.begin() + static_cast<std::ptrdiff_t>(classes)};
+}
+
+}  // namespace
+
+void count_labels(raster::AlignedScene& scene, const LabelCoding& coding, std::vector<Block*>& blocks) {
+    LabelWindow labels(scene, coding);
+    for (Block* block : blocks) {
+        constexpr std::int64_t rows = 256;
+        const raster::Window& whole = block->window;
+        for (std::int64_t row = 0; row < whole.height; row += rows) {
+            const raster::Window part{whole.column, whole.row + row, whole.width,
+                                      std::min(rows, whole.height - row)};
+            const auto counts = class_pixels(labels.read(part), coding.classes());
+            for (std::size_t c = 0; c < counts.size(); ++c) block->class_pixels[c] += counts[c];
+        }
+    }
+}
+
+std::vector<TileRecord> cut_scene(const config::Config& config, const Manifest& layout,
+                                  raster::AlignedScene& scene, const LabelCoding& coding,
+                                  const ScenePlan& plan, const std::filesystem::path& folder,
+                                  SceneRecord& record) {
+    LabelWindow labels(scene, coding);
+    const auto tile_pixels = static_cast<double>(config.grid.tile * config.grid.tile);
+    std::vector<TileRecord> tiles;
+    for (const SplitPart& part : tile_windows(config, scene.grid(), plan)) {
+        TileRecord tile;
+        tile.class_pixels = class_pixels(labels.read(part.window), coding.classes());
+        std::int64_t labelled = 0;
+        for (const std::int64_t count : tile.class_pixels) labelled += count;
+        if (labelled == 0 || static_cast<double>(labelled) < config.grid.min_valid * tile_pixels) continue;
+        tile.index = static_cast<std::int64_t>(tiles.size());
+        tile.window = part.window;
+        tile.split = part.split;
+        tile.block = part.block;
+        tiles.push_back(std::move(tile));
+    }
+    record.tiles = static_cast<std::int64_t>(tiles.size());
+    record.training.clear();
+    for (const StoredModality& modality : layout.modalities)
+        record.training.emplace_back(static_cast<std::size_t>(modality.bands));
+    const std::filesystem::path shard = folder / "scenes" / (record.stem + ".h5");
+    // HDF5 has no chunks to place in an empty dataset: a scene without tiles has a record only.
+    std::optional<ShardWriter> writer;
+    if (!tiles.empty()) writer.emplace(shard, layout, record.tiles);
+    std::vector<std::byte> values;
+    std::vector<std::uint8_t> mask;
+    std::vector<float> scratch;
+    std::vector<std::int64_t> valid(layout.modalities.size());
+    for (TileRecord& tile : tiles) {
+        for (std::size_t m = 0; m < layout.modalities.size(); ++m) {
+            const StoredModality& stored = layout.modalities[m];
+            const config::Modality& described = config.modalities[m];
+            values.resize(values_bytes(layout, stored));
+            mask.resize(mask_bytes(layout, stored));
+            const auto counts = scene.read(m, tile.window, values, mask);
+            TileModality result;
+            result.valid = counts.valid;
+            result.non_finite = counts.non_finite;
+            if (described.relative)
+                result.base = relative_base(values, mask, stored.dtype, stored.bands, described, scratch);
+            result.values_crc = crc32c(values);
+            result.mask_crc = crc32c(std::as_bytes(std::span(mask)));
+            valid[m] += counts.valid;
+            if (tile.split == Split::train) {
+                add_moments(values, mask, stored.dtype, static_cast<float>(result.base), described,
+                            record.training[m]);
+            }
+            writer->write_modality(tile.index, m, values, mask);
+            tile.modalities.push_back(result);
+        }
+        const auto label = labels.read(tile.window);
+        tile.label_crc = crc32c(std::as_bytes(label));
+        writer->write_label(tile.index, label);
+    }
+    for (std::size_t m = 0; m < valid.size() && !tiles.empty(); ++m) {
+        if (valid[m] > 0) continue;
+        throw Error(ExitCode::data_invalid, 210,
+                    fmt::format("scene '{}': {} has no valid pixel of modality '{}' under any of the {} "
+                                "tiles: all are nodata.",
+                                record.id, scene.modality(m).source().files[0].string(),
+                                layout.modalities[m].name, tiles.size()),
+                    "Check nodata and the files.");
+    }
+    if (writer) {
+        writer->finish(record);
+    } else {
+        record.values.clear();
+        record.masks.clear();
+        for (const StoredModality& modality : layout.modalities) {
+            record.values.push_back({0, values_bytes(layout, modality)});
+            record.masks.push_back({0, mask_bytes(layout, modality)});
+        }
+        record.label = {0, label_bytes(layout)};
+    }
+    write_file_atomically(folder / "scenes" / (record.stem + ".json"), scene_to_text(record, tiles, layout));
+    return tiles;
+}
+
+}  // namespace terrane::tiles

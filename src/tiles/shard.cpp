@@ -1,0 +1,271 @@
+#include "tiles/shard.hpp"
+
+#include <hdf5.h>
+#include <unistd.h>
+
+#include <array>
+
+#include "base/error.hpp"
+#include "base/file.hpp"
+
+namespace terrane::tiles {
+
+namespace {
+
+/// An HDF5 identifier that closes itself.
+class Handle {
+  public:
+    Handle() = default;
+    Handle(hid_t id, herr_t (*closing)(hid_t)) : id_(id), close_(closing) {}
+    ~Handle() { reset(); }
+    Handle(Handle&& other) noexcept : id_(std::exchange(other.id_, H5I_INVALID_HID)), close_(other.close_) {}
+    Handle& operator=(Handle&& other) noexcept {
+        reset();
+        id_ = std::exchange(other.id_, H5I_INVALID_HID);
+        close_ = other.close_;
+        return *this;
+    }
+    hid_t get() const { return id_; }
+    bool valid() const { return id_ >= 0; }
+    /// Closes now; false if HDF5 reports a failure.
+    bool close() {
+        if (id_ < 0) return true;
+        return close_(std::exchange(id_, H5I_INVALID_HID)) >= 0;
+    }
+
+  private:
+    void reset() { close(); }
+    hid_t id_ = H5I_INVALID_HID;
+    herr_t (*close_)(hid_t) = nullptr;
+};
+
+extern "C" herr_t keep_last_message(unsigned, const H5E_error2_t* entry, void* text) {
+    if (entry->desc != nullptr) *static_cast<std::string*>(text) = entry->desc;
+    return 0;
+}
+
+/// The innermost message of HDF5's error stack.
+std::string hdf5_message() {
+    std::string text = "HDF5 gives no reason";
+    H5Ewalk2(H5E_DEFAULT, H5E_WALK_DOWNWARD, &keep_last_message, &text);
+    return text;
+}
+
+void quiet_hdf5() {
+    H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
+}
+
+hid_t memory_type(DType dtype) {
+    switch (dtype) {
+        case DType::u8:
+            return H5T_STD_U8LE;
+        case DType::u16:
+            return H5T_STD_U16LE;
+        case DType::i16:
+            return H5T_STD_I16LE;
+        case DType::u32:
+            return H5T_STD_U32LE;
+        case DType::i32:
+            return H5T_STD_I32LE;
+        case DType::f32:
+            return H5T_IEEE_F32LE;
+        case DType::i8:
+        case DType::i64:
+        case DType::f64:
+        case DType::f16:
+        case DType::bf16:
+            break;
+    }
+    throw InternalError(fmt::format("tiles hold no {}", name_of(dtype)));
+}
+
+/// Sizes of a dataset: [tiles, edge, edge] and, with bands, a fourth.
+std::vector<hsize_t> sizes_of(std::int64_t tiles, std::int64_t edge, std::int64_t bands) {
+    std::vector<hsize_t> sizes{static_cast<hsize_t>(tiles), static_cast<hsize_t>(edge),
+                               static_cast<hsize_t>(edge)};
+    if (bands > 0) sizes.push_back(static_cast<hsize_t>(bands));
+    return sizes;
+}
+
+/// The place of a dataset's first chunk, if all its chunks lie one after another; false otherwise.
+bool chunk_places(hid_t dataset, std::int64_t tiles, std::size_t rank, DatasetPlace& place) {
+    for (std::int64_t i = 0; i < tiles; ++i) {
+        std::array<hsize_t, 4> at{static_cast<hsize_t>(i), 0, 0, 0};
+        unsigned filters = 0;
+        haddr_t address = HADDR_UNDEF;
+        hsize_t bytes = 0;
+        if (rank > at.size() ||
+            H5Dget_chunk_info_by_coord(dataset, at.data(), &filters, &address, &bytes) < 0 ||
+            address == HADDR_UNDEF) {
+            return false;
+        }
+        if (i == 0) place = {address, bytes};
+        if (bytes != place.bytes || address != place.offset + static_cast<std::uint64_t>(i) * place.bytes)
+            return false;
+    }
+    return true;
+}
+
+}  // namespace
+
+struct ShardWriter::State {
+    std::filesystem::path path;
+    std::filesystem::path temporary;
+    std::int64_t tiles = 0;
+    Handle file;
+    std::vector<Handle> values, masks;
+    Handle label;
+    bool finished = false;
+
+    ~State() {
+        values.clear();
+        masks.clear();
+        label.close();
+        file.close();
+        if (!finished) {
+            std::error_code ignored;
+            std::filesystem::remove(temporary, ignored);
+        }
+    }
+
+    Error failure(const char* what, ExitCode code = ExitCode::io_error) const {
+        return Error(code, 420, fmt::format("{} can't be {}: {}.", path.string(), what, hdf5_message()),
+                     "Free some space and run the same command again: finished scenes are kept.");
+    }
+
+    Handle create_dataset(const std::string& name, DType dtype, std::int64_t edge, std::int64_t bands) {
+        const std::vector<hsize_t> sizes = sizes_of(tiles, edge, bands);
+        std::vector<hsize_t> chunk = sizes;
+        chunk[0] = 1;
+        const int rank = static_cast<int>(sizes.size());
+        const Handle space(H5Screate_simple(rank, sizes.data(), nullptr), &H5Sclose);
+        const Handle creation(H5Pcreate(H5P_DATASET_CREATE), &H5Pclose);
+        // Allocated early and never filled, the chunks lie one after another in the file.
+        const bool good = space.valid() && creation.valid() &&
+                          H5Pset_obj_track_times(creation.get(), false) >= 0 &&
+                          H5Pset_chunk(creation.get(), rank, chunk.data()) >= 0 &&
+                          H5Pset_alloc_time(creation.get(), H5D_ALLOC_TIME_EARLY) >= 0 &&
+                          H5Pset_fill_time(creation.get(), H5D_FILL_TIME_NEVER) >= 0;
+        Handle dataset;
+        if (good) {
+            dataset = Handle(H5Dcreate2(file.get(), name.c_str(), memory_type(dtype), space.get(),
+                                        H5P_DEFAULT, creation.get(), H5P_DEFAULT),
+                             &H5Dclose);
+        }
+        if (!dataset.valid()) throw failure("written");
+        return dataset;
+    }
+
+    void write(const Handle& dataset, std::int64_t tile, std::span<const std::byte> bytes) {
+        const std::array<hsize_t, 4> at{static_cast<hsize_t>(tile), 0, 0, 0};
+        // Every write is checked: on a full disk H5Fclose alone reports success.
+        if (H5Dwrite_chunk(dataset.get(), H5P_DEFAULT, 0, at.data(), bytes.size(), bytes.data()) < 0)
+            throw failure("written");
+    }
+};
+
+ShardWriter::ShardWriter(std::filesystem::path path, const Manifest& layout, std::int64_t tiles)
+    : state_(std::make_unique<State>()) {
+    quiet_hdf5();
+    State& state = *state_;
+    state.path = std::move(path);
+    state.temporary = state.path;
+    state.temporary += fmt::format(".{}.tmp", ::getpid());
+    state.tiles = tiles;
+    const Handle access(H5Pcreate(H5P_FILE_ACCESS), &H5Pclose);
+    // The latest format checksums its metadata.
+    if (!access.valid() || H5Pset_libver_bounds(access.get(), H5F_LIBVER_LATEST, H5F_LIBVER_LATEST) < 0)
+        throw InternalError("HDF5 offers no file access list");
+    // No time stamps: equal content gives equal bytes.
+    const Handle creation(H5Pcreate(H5P_FILE_CREATE), &H5Pclose);
+    if (!creation.valid() || H5Pset_obj_track_times(creation.get(), false) < 0)
+        throw InternalError("HDF5 offers no file creation list");
+    state.file =
+        Handle(H5Fcreate(state.temporary.c_str(), H5F_ACC_TRUNC, creation.get(), access.get()), &H5Fclose);
+    if (!state.file.valid()) throw state.failure("created", ExitCode::cannot_create);
+    const Handle grouping(H5Pcreate(H5P_GROUP_CREATE), &H5Pclose);
+    for (const StoredModality& modality : layout.modalities) {
+        const std::int64_t edge = layout.tile / modality.scale;
+        const bool untimed = grouping.valid() && H5Pset_obj_track_times(grouping.get(), false) >= 0;
+        const Handle group(untimed ? H5Gcreate2(state.file.get(), modality.name.c_str(), H5P_DEFAULT,
+                                                grouping.get(), H5P_DEFAULT)
+                                   : H5I_INVALID_HID,
+                           &H5Gclose);
+        if (!group.valid()) throw state.failure("written");
+        state.values.push_back(
+            state.create_dataset(modality.name + "/values", modality.dtype, edge, modality.bands));
+        state.masks.push_back(state.create_dataset(modality.name + "/mask", DType::u8, edge, 0));
+    }
+    state.label = state.create_dataset("label", DType::u8, layout.tile, 0);
+}
+
+ShardWriter::~ShardWriter() = default;
+
+void ShardWriter::write_modality(std::int64_t tile, std::size_t modality, std::span<const std::byte> values,
+                                 std::span<const std::uint8_t> mask) {
+    state_->write(state_->values[modality], tile, values);
+    state_->write(state_->masks[modality], tile, std::as_bytes(mask));
+}
+
+void ShardWriter::write_label(std::int64_t tile, std::span<const std::uint8_t> label) {
+    state_->write(state_->label, tile, std::as_bytes(label));
+}
+
+void ShardWriter::finish(SceneRecord& scene) {
+    State& state = *state_;
+    if (H5Fflush(state.file.get(), H5F_SCOPE_GLOBAL) < 0) throw state.failure("written");
+    scene.values.resize(state.values.size());
+    scene.masks.resize(state.masks.size());
+    bool good = chunk_places(state.label.get(), state.tiles, 3, scene.label);
+    for (std::size_t m = 0; m < state.values.size(); ++m) {
+        good = good && chunk_places(state.values[m].get(), state.tiles, 4, scene.values[m]) &&
+               chunk_places(state.masks[m].get(), state.tiles, 3, scene.masks[m]);
+    }
+    TERRANE_ASSERT(good, "HDF5 scattered the chunks of {}", state.path.string());
+    bool closed = state.label.close();
+    for (std::size_t m = 0; m < state.values.size(); ++m)
+        closed = state.values[m].close() && state.masks[m].close() && closed;
+    closed = state.file.close() && closed;
+    if (!closed) throw state.failure("closed");
+    sync_file(state.temporary);
+    publish_by_rename(state.temporary, state.path);
+    state.finished = true;
+}
+
+std::string check_shard(const std::filesystem::path& path, const Manifest& layout, const SceneRecord& scene) {
+    quiet_hdf5();
+    const Handle file(H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), &H5Fclose);
+    if (!file.valid()) return fmt::format("{} is no readable HDF5 file: {}", path.string(), hdf5_message());
+    const auto check = [&](const std::string& name, DType dtype, std::int64_t edge, std::int64_t bands,
+                           const DatasetPlace& expected) -> std::string {
+        const Handle dataset(H5Dopen2(file.get(), name.c_str(), H5P_DEFAULT), &H5Dclose);
+        if (!dataset.valid()) return fmt::format("{} lacks dataset {}", path.string(), name);
+        const Handle type(H5Dget_type(dataset.get()), &H5Tclose);
+        const Handle space(H5Dget_space(dataset.get()), &H5Sclose);
+        const std::vector<hsize_t> sizes = sizes_of(scene.tiles, edge, bands);
+        std::vector<hsize_t> found(sizes.size());
+        if (H5Tequal(type.get(), memory_type(dtype)) <= 0 ||
+            H5Sget_simple_extent_ndims(space.get()) != static_cast<int>(sizes.size()) ||
+            H5Sget_simple_extent_dims(space.get(), found.data(), nullptr) < 0 || found != sizes) {
+            return fmt::format("dataset {} of {} has another type or size than its record says", name,
+                               path.string());
+        }
+        DatasetPlace place;
+        if (!chunk_places(dataset.get(), scene.tiles, sizes.size(), place) ||
+            place.offset != expected.offset || place.bytes != expected.bytes) {
+            return fmt::format("dataset {} of {} lies elsewhere than its record says", name, path.string());
+        }
+        return {};
+    };
+    for (std::size_t m = 0; m < layout.modalities.size(); ++m) {
+        const StoredModality& modality = layout.modalities[m];
+        const std::int64_t edge = layout.tile / modality.scale;
+        std::string wrong =
+            check(modality.name + "/values", modality.dtype, edge, modality.bands, scene.values[m]);
+        if (wrong.empty()) wrong = check(modality.name + "/mask", DType::u8, edge, 0, scene.masks[m]);
+        if (!wrong.empty()) return wrong;
+    }
+    return check("label", DType::u8, layout.tile, 0, scene.label);
+}
+
+}  // namespace terrane::tiles
