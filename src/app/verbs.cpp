@@ -4,6 +4,8 @@ namespace terrane::app {
 
 // One line per verb: its definition is in verb_<name>.cpp.
 extern const Verb data_synth_verb;
+extern const Verb train_verb;
+extern const Verb evaluate_verb;
 extern const Verb config_check_verb;
 extern const Verb config_print_verb;
 extern const Verb config_schema_verb;
@@ -15,8 +17,9 @@ extern const Verb completion_verb;
 
 const std::vector<const Verb*>& verbs() {
     static const std::vector<const Verb*> table = {
-        &data_synth_verb, &config_check_verb, &config_print_verb, &config_schema_verb, &inspect_verb,
-        &bench_ops_verb,  &bench_step_verb,   &doctor_verb,       &completion_verb,
+        &data_synth_verb,   &train_verb,         &evaluate_verb,   &config_check_verb,
+        &config_print_verb, &config_schema_verb, &inspect_verb,    &bench_ops_verb,
+        &bench_step_verb,   &doctor_verb,        &completion_verb,
     };
     return table;
 }

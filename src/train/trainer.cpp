@@ -14,7 +14,8 @@
 namespace terrane::train {
 
 Trainer::Outcome Trainer::run() {
-    start();
+    start_feeding();
+    setup_.observer.on_start(plan());
     while (state_.step < total_steps_ && !stop_agreed_) {
         step();
         const bool evaluated = evaluation_is_due();

@@ -38,9 +38,13 @@ class Trainer {
     /// Builds the network, plans and allocates all memory. Throws what the parts throw.
     explicit Trainer(const TrainingSetup& setup);
 
+    /// Sets all numbers: fresh, from train.init_weights, or from the checkpoint that train.resume names.
+    /// Writes nothing. Collective. Throws Error E0515 if that checkpoint is of another experiment.
+    void prepare();
+
     enum class Outcome { finished, stopped_early };
-    /// Trains from the start or the checkpoint train.resume names until the last step, or until a stop is
-    /// requested; either way a complete checkpoint is left. Collective. Throws Error E0520 (80) when the loss
+    /// Trains (after prepare()) until the last step, or until a stop is requested; either way a complete
+    /// checkpoint is left. Collective. Throws Error E0520 (80) when the loss
     /// or the gradient is no longer finite, naming the tiles.
     Outcome run();
 
@@ -53,7 +57,7 @@ class Trainer {
 
     void step();
     void evaluate();
-    void start();
+    void start_feeding();
     void initialise_weights();
     void resume(const std::filesystem::path& checkpoint);
     std::filesystem::path checkpoint_to_resume();
@@ -84,7 +88,7 @@ class Trainer {
     optim::Optimizer optimizer_;
     CheckpointFolder checkpoints_;
     RunState state_;
-    std::unique_ptr<data::Feeder> feeder_;  ///< made by start(), at the step where the run begins
+    std::unique_ptr<data::Feeder> feeder_;  ///< made by start_feeding(), at the step where the run begins
     std::string resumed_from_;
     std::int64_t saved_step_ = -1;
     double loss_since_evaluation_ = 0;

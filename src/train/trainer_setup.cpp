@@ -86,11 +86,12 @@ RunReport Trainer::plan() const {
         report.planned_bytes += evaluator_->program().plan().bytes();
         report.evaluation_protocol = evaluator_->protocol();
     }
-    if (feeder_ != nullptr) report.planned_bytes += feeder_->bytes();
+    report.planned_bytes += data::TileMemory(setup_.training.layout()).bytes() *
+                            static_cast<std::size_t>(batches_.batch * config_.train.prefetch);
     return report;
 }
 
-void Trainer::start() {
+void Trainer::prepare() {
     const fs::path checkpoint = checkpoint_to_resume();
     if (checkpoint.empty()) {
         initialise_weights();
@@ -105,10 +106,12 @@ void Trainer::start() {
 
     require_equal_parameters(store_, setup_.backend, communicator_);
     program_.parameters_changed();
+}
+
+void Trainer::start_feeding() {
     feeder_ = std::make_unique<data::Feeder>(setup_.training, order_, batches_.batch,
                                              state_.step * batches_.micro_steps, config_.train.prefetch,
                                              setup_.backend.sample_kernels());
-    setup_.observer.on_start(plan());
 }
 
 void Trainer::initialise_weights() {

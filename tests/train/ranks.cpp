@@ -46,6 +46,7 @@ Result train_one_step(const config::Config& config, comm::Communicator& communic
     train::TrainingSetup setup{config,       training,      &validation, *backend,
                                communicator, folder.path(), recorder};
     train::Trainer trainer(setup);
+    trainer.prepare();
     trainer.run();
     Result result;
     const auto gradients = trainer.store().gradient_values();
@@ -133,6 +134,7 @@ TEST_CASE("a stop that one rank asks for stops all ranks at the same step") {
     const bool asks = all.communicator.rank() == all.communicator.size() - 1;
     setup.stop_requested = [&] { return asks && recorder.steps.size() == 1; };
     train::Trainer trainer(setup);
+    trainer.prepare();
     CHECK(trainer.run() == train::Trainer::Outcome::stopped_early);
     CHECK(recorder.steps.size() == 2);
     CHECK(recorder.checkpoints == std::vector<std::int64_t>{2});

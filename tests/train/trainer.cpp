@@ -33,6 +33,7 @@ struct Run {
             return static_cast<std::int64_t>(recorder.steps.size()) + 1 == stop_at;
         };
         Trainer trainer(setup);
+        trainer.prepare();
         outcome = trainer.run();
         model = test::bytes_of(trainer.store());
         return *this;

@@ -1,0 +1,143 @@
+#include "app/training_console.hpp"
+
+#include <array>
+#include <nlohmann/json.hpp>
+
+#include "base/process_memory.hpp"
+#include "report/scores_output.hpp"
+
+namespace terrane::app {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+report::ProgressKind progress_kind(const Invocation& invocation) {
+    if (invocation.world().rank() != 0) return report::ProgressKind::none;
+    return report::choose_progress(invocation.config().runtime.progress, report::error_stream_is_terminal());
+}
+
+std::vector<std::string> class_names(const config::Config& config) {
+    std::vector<std::string> names;
+    for (const config::Class& entry : config.classes) names.push_back(entry.name);
+    return names;
+}
+
+}  // namespace
+
+TrainingConsole::TrainingConsole(const Invocation& invocation, report::RunFolder* folder)
+    : invocation_(invocation), folder_(folder), console_(progress_kind(invocation)) {}
+
+void TrainingConsole::on_start(const train::RunReport& report) {
+    run_ = report;
+    step_ = report.first_step;
+    row_began_ = Clock::now();
+    if (folder_ == nullptr) return;
+    if (!report.resumed_from.empty()) {
+        console_.line(fmt::format("resume {} at step {} of {}", report.resumed_from, report.first_step,
+                                  report.total_steps));
+    }
+    if (!report.evaluation_protocol.empty()) console_.line("eval  " + report.evaluation_protocol);
+    folder_->event("training", Json{{"first_step", report.first_step},
+                                    {"total_steps", report.total_steps},
+                                    {"resumed_from", report.resumed_from}}
+                                   .dump());
+}
+
+double TrainingConsole::tiles_per_second() const {
+    return seconds_ > 0 ? static_cast<double>(samples_) / seconds_ : 0;
+}
+
+double TrainingConsole::io_wait() const {
+    return seconds_ > 0 ? waited_ / seconds_ : 0;
+}
+
+void TrainingConsole::on_step(const train::StepReport& step) {
+    show_pending_row();
+    step_ = step.step;
+    seconds_ += step.seconds;
+    waited_ += step.io_wait;
+    samples_ += step.samples;
+    loss_ += step.loss;
+    ++steps_;
+    if (folder_ == nullptr) return;
+
+    const double per_step = seconds_ / static_cast<double>(steps_);
+    report::Progress progress;
+    progress.epoch = step.epoch;
+    progress.step = (step.step - 1) % run_.steps_per_epoch + 1;
+    progress.steps = std::min(run_.steps_per_epoch, run_.total_steps);
+    progress.loss = step.loss;
+    progress.learning_rate = step.rate;
+    progress.gradient_norm = step.gradient_norm;
+    progress.tiles_per_second = tiles_per_second();
+    progress.io_wait = io_wait();
+    progress.epoch_seconds_left = per_step * static_cast<double>(progress.steps - progress.step);
+    progress.total_seconds_left = per_step * static_cast<double>(run_.total_steps - step.step);
+    console_.progress(progress);
+}
+
+void TrainingConsole::on_evaluation(const train::EvaluationReport& evaluation) {
+    std::array<double, 1> memory{static_cast<double>(process_memory().peak)};
+    invocation_.communicator().max(memory);
+    if (folder_ == nullptr) return;
+
+    row_ = {};
+    row_.epoch = evaluation.epoch;
+    row_.step = evaluation.step;
+    row_.train_loss = evaluation.training_loss;
+    row_.val_loss = evaluation.loss;
+    row_.scores = evaluation.scores;
+    row_.tiles_per_second = tiles_per_second();
+    row_.io_wait = io_wait();
+    row_.memory_gib = memory[0] / (1024.0 * 1024.0 * 1024.0);
+    row_.seconds = std::chrono::duration<double>(Clock::now() - row_began_).count();
+    if (evaluation.best) row_.note = "best";
+    row_is_pending_ = true;
+
+    report::ScoreContext context;
+    context.split = "val";
+    context.protocol = run_.evaluation_protocol;
+    context.weights = fmt::format("step {}", evaluation.step);
+    context.step = evaluation.step;
+    for (const config::Class& entry : invocation_.config().classes)
+        context.classes.push_back({entry.name, entry.color});
+    report::write_scores(folder_->path() / "confusion" / fmt::format("step-{:08}", evaluation.step),
+                         evaluation.confusion, context);
+    folder_->event("evaluation", Json{{"step", evaluation.step},
+                                      {"split", "val"},
+                                      {"loss", evaluation.loss},
+                                      {"oa", evaluation.scores.oa},
+                                      {"miou", evaluation.scores.miou},
+                                      {"mf1", evaluation.scores.mf1},
+                                      {"kappa", evaluation.scores.kappa},
+                                      {"best", evaluation.best},
+                                      {"seconds", evaluation.seconds}}
+                                     .dump());
+    seconds_ = waited_ = loss_ = 0;
+    samples_ = steps_ = 0;
+    row_began_ = Clock::now();
+}
+
+void TrainingConsole::on_checkpoint(std::int64_t step) {
+    if (folder_ == nullptr) return;
+    folder_->event("checkpoint", Json{{"step", step}}.dump());
+    if (row_is_pending_ && row_.step == step) row_.note += row_.note.empty() ? "checkpoint" : ", checkpoint";
+}
+
+void TrainingConsole::show_pending_row() {
+    if (!row_is_pending_) return;
+    row_is_pending_ = false;
+    console_.epoch(row_);
+    folder_->metrics(row_, class_names(invocation_.config()));
+}
+
+void TrainingConsole::finish(bool stopped_early) {
+    if (folder_ == nullptr) return;
+    show_pending_row();
+    console_.line(fmt::format("{} at step {} of {}: {}", stopped_early ? "stopped" : "done", step_,
+                              run_.total_steps, (folder_->checkpoints() / "last").string()));
+    folder_->event(stopped_early ? "stopped" : "finished", Json{{"step", step_}}.dump());
+}
+
+}  // namespace terrane::app

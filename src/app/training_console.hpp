@@ -1,0 +1,54 @@
+#pragma once
+
+#include <chrono>
+#include <filesystem>
+
+#include "app/verb.hpp"
+#include "report/console.hpp"
+#include "report/run_folder.hpp"
+#include "train/observer.hpp"
+
+namespace terrane::app {
+
+/// Shows a training on rank 0's terminal and keeps it in the run folder: progress, the table of evaluations,
+/// metrics.csv, events.jsonl, confusion/. The other ranks have one too, which only takes part in what is
+/// collective.
+class TrainingConsole final : public train::TrainingObserver {
+  public:
+    /// `folder` is null on all ranks but 0.
+    TrainingConsole(const Invocation& invocation, report::RunFolder* folder);
+
+    void on_start(const train::RunReport& report) override;
+    void on_step(const train::StepReport& report) override;
+    void on_evaluation(const train::EvaluationReport& report) override;
+    void on_checkpoint(std::int64_t step) override;
+
+    /// The last words of the run, and the event that goes with them.
+    void finish(bool stopped_early);
+
+  private:
+    using Clock = std::chrono::steady_clock;
+
+    double tiles_per_second() const;
+    double io_wait() const;
+    void show_pending_row();
+
+    const Invocation& invocation_;
+    report::RunFolder* folder_;
+    report::Console console_;
+    train::RunReport run_;
+    std::int64_t step_ = 0;
+
+    // Since the last row of the table.
+    double seconds_ = 0;
+    double waited_ = 0;
+    std::int64_t samples_ = 0;
+    std::int64_t steps_ = 0;
+    double loss_ = 0;
+    Clock::time_point row_began_ = Clock::now();
+
+    report::EpochRecord row_;  ///< waits for the checkpoint that may follow its evaluation
+    bool row_is_pending_ = false;
+};
+
+}  // namespace terrane::app

@@ -1,0 +1,141 @@
+#include <unistd.h>
+
+#include <chrono>
+
+#include "app/backend_choice.hpp"
+#include "app/banner.hpp"
+#include "app/training_console.hpp"
+#include "app/verb.hpp"
+#include "base/log.hpp"
+#include "data/store_source.hpp"
+#include "train/trainer.hpp"
+
+namespace terrane::app {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Passes on to an observer that is made later: nothing may be written before the run is known to be
+/// possible.
+class LateObserver final : public train::TrainingObserver {
+  public:
+    train::TrainingObserver* target = nullptr;
+
+    void on_start(const train::RunReport& report) override { target->on_start(report); }
+    void on_step(const train::StepReport& report) override { target->on_step(report); }
+    void on_evaluation(const train::EvaluationReport& report) override { target->on_evaluation(report); }
+    void on_checkpoint(std::int64_t step) override { target->on_checkpoint(step); }
+};
+
+/// The folder of the run, chosen by rank 0: it holds the time and a process number.
+fs::path agreed_folder(const Invocation& invocation) {
+    std::string folder;
+    if (invocation.world().rank() == 0) folder = report::RunFolder::choose(invocation.config()).string();
+    invocation.communicator().broadcast(folder, 0);
+    return folder;
+}
+
+report::RunDescription description_of(const Invocation& invocation) {
+    return {fmt::format("terrane {}", version()), invocation.command(), invocation.world().library(),
+            invocation.world().hosts(), invocation.cores().threads};
+}
+
+report::DataSummary summary_of(const tiles::TileStore& store) {
+    report::DataSummary summary;
+    summary.tiles = store.folder().string();
+    summary.identity = store.identity();
+    const auto count = [&](tiles::Split split) {
+        return static_cast<std::int64_t>(store.tiles_of(split).size());
+    };
+    summary.train = count(tiles::Split::train);
+    summary.val = count(tiles::Split::val);
+    summary.test = count(tiles::Split::test);
+    summary.edge = store.manifest().tile;
+    std::int64_t labelled = 0;
+    for (const tiles::TileRecord& tile : store.manifest().tiles) {
+        for (const std::int64_t pixels : tile.class_pixels) labelled += pixels;
+    }
+    const std::int64_t pixels = store.size() * summary.edge * summary.edge;
+    if (pixels > 0) summary.ignored = 1 - static_cast<double>(labelled) / static_cast<double>(pixels);
+    for (const tiles::StoredModality& modality : store.manifest().modalities) {
+        summary.modalities.emplace_back(modality.name, modality.bands);
+    }
+    return summary;
+}
+
+// The rank's part of its host's memory.
+std::int64_t memory_share(const comm::World& world) {
+    return ::sysconf(_SC_PHYS_PAGES) * ::sysconf(_SC_PAGE_SIZE) / world.local_size();
+}
+
+void print_plan(const Invocation& invocation, const fs::path& folder, const tiles::TileStore& store,
+                const train::RunReport& plan) {
+    show_banner(invocation, folder.string());
+    log::info("{}", report::format_data(summary_of(store)));
+    log::info("{}", report::format_memory(plan.parameters, static_cast<std::int64_t>(plan.planned_bytes),
+                                          memory_share(invocation.world())));
+    log::info("plan  {} steps, {} per epoch, from step {}", plan.total_steps, plan.steps_per_epoch,
+              plan.first_step);
+}
+
+ExitCode run_train(Invocation& invocation) {
+    const auto began = std::chrono::steady_clock::now();
+    config::Config config = invocation.config();
+    const fs::path folder = agreed_folder(invocation);
+    // A run that will be replaced is not continued.
+    if (config.runtime.overwrite) config.train.resume = "never";
+
+    const auto backend = choose_backend(config.runtime.device);
+    const tiles::TileStore store(config.data.tiles);
+    store.require(config);
+    data::StoreSource training(store, tiles::Split::train, config);
+    data::StoreSource validation(store, tiles::Split::val, config);
+    if (validation.size() == 0 && invocation.world().rank() == 0) {
+        log::warning("the split val has no tiles: nothing is evaluated, ckpt/best is the last checkpoint");
+    }
+
+    LateObserver observer;
+    train::TrainingSetup setup{config,
+                               training,
+                               validation.size() > 0 ? &validation : nullptr,
+                               *backend,
+                               invocation.communicator(),
+                               folder / "ckpt",
+                               observer};
+    if (config.runtime.max_time > 0) {
+        setup.stop_requested = [&] {
+            return std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count() >
+                   config.runtime.max_time;
+        };
+    }
+    train::Trainer trainer(setup);
+    trainer.prepare();
+    print_plan(invocation, folder, store, trainer.plan());
+    if (config.runtime.dry_run) return ExitCode::done;
+
+    std::unique_ptr<report::RunFolder> run;
+    if (invocation.world().rank() == 0) {
+        run = std::make_unique<report::RunFolder>(folder, invocation.resolved(), description_of(invocation));
+    }
+    TrainingConsole console(invocation, run.get());
+    observer.target = &console;
+    const bool stopped = trainer.run() == train::Trainer::Outcome::stopped_early;
+    console.finish(stopped);
+    return stopped ? ExitCode::stopped_early : ExitCode::done;
+}
+
+}  // namespace
+
+extern const Verb train_verb;
+const Verb train_verb = {
+    .name = "train",
+    .summary = "fit a network to the training tiles, evaluating on schedule",
+    .ranks = Ranks::all,
+    .config = ConfigNeed::required,
+    .positional = "",
+    .options = {},
+    .run = run_train,
+};
+
+}  // namespace terrane::app
