@@ -1,4 +1,5 @@
 #include "formulas/adaptive_pool.hpp"
+#include "cpu/lanes.hpp"
 #include "cpu/memory_layout.hpp"
 #include "cpu/memory_plans.hpp"
 #include "cpu/norm_passes.hpp"
@@ -8,15 +9,15 @@
 namespace terrane::cpu {
 namespace {
 
-constexpr std::int64_t strip = 256;  // channels summed at a time
+constexpr std::int64_t widest = 256;  // channels summed at a time
 
 /// Average over [top, bottom) x [left, right) of a map of the given width: rows in fp32, their sum in double.
 template <typename T>
 TERRANE_INLINE void average_bin(const T* x, T* y, std::int64_t top, std::int64_t bottom, std::int64_t left,
                                 std::int64_t right, std::int64_t width, std::int64_t pitch,
                                 std::int64_t channels) {
-    float row[strip];
-    double sum[strip];
+    float row[widest];
+    double sum[widest];
     const double share = 1.0 / static_cast<double>((bottom - top) * (right - left));
 #pragma omp simd
     for (std::int64_t c = 0; c < channels; ++c) sum[c] = 0;
@@ -39,8 +40,7 @@ template <typename T>
 TERRANE_INLINE void spread_pixel(const T* dy, T* dx, formulas::Range rows, formulas::Range columns,
                                  const std::int64_t* row_sizes, const std::int64_t* column_sizes,
                                  std::int64_t bins_across, std::int64_t channels) {
-    for (std::int64_t first = 0; first < channels; first += strip) {
-        const std::int64_t count = channels - first < strip ? channels - first : strip;
+    for_strips(channels, [&](std::int64_t first, std::int64_t count) TERRANE_INLINE_LAMBDA {
         float sum[strip];
 #pragma omp simd
         for (std::int64_t c = 0; c < count; ++c) sum[c] = 0;
@@ -54,7 +54,7 @@ TERRANE_INLINE void spread_pixel(const T* dy, T* dx, formulas::Range rows, formu
         }
 #pragma omp simd
         for (std::int64_t c = 0; c < count; ++c) store(dx + first + c, sum[c]);
-    }
+    });
 }
 
 template <typename T>
@@ -91,10 +91,10 @@ class AdaptivePoolPlan final : public LoopPlan {
             return;
         }
         const std::int64_t channels = x_.channels();
-        const std::int64_t chunks = (channels + strip - 1) / strip;
+        const std::int64_t chunks = (channels + widest - 1) / widest;
         const std::int64_t bins = y_.height() * y_.width();
         parallel_blocks(y_.batch() * bins * chunks, bytes(), [&](std::int64_t task) {
-            const std::int64_t first = task % chunks * strip;
+            const std::int64_t first = task % chunks * widest;
             const std::int64_t bin = task / chunks % bins;
             const std::int64_t sample = task / chunks / bins;
             const formulas::Range rows = rows_[static_cast<std::size_t>(bin / y_.width())];
@@ -103,7 +103,7 @@ class AdaptivePoolPlan final : public LoopPlan {
             T* const to = y + (sample * bins + bin) * channels + first;
             vectorised([&] {
                 average_bin(from, to, rows.begin, rows.end, columns.begin, columns.end, x_.width(), channels,
-                            channels - first < strip ? channels - first : strip);
+                            channels - first < widest ? channels - first : widest);
             });
         });
     }

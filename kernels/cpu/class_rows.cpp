@@ -15,8 +15,7 @@ ClassRows::ClassRows(const Shape& logits, std::int64_t height, std::int64_t widt
     : batch_(logits.batch()),
       classes_(logits.channels()),
       rows_(logits.height(), height, corners),
-      columns_(logits.width(), width, corners),
-      gradient_(gradient) {
+      columns_(logits.width(), width, corners) {
     const std::int64_t sources = columns_.sources;
     const std::int64_t per_sample = std::max<std::int64_t>(1, most_blocks / batch_);
     block_rows_ = std::max<std::int64_t>((rows_.sources + per_sample - 1) / per_sample,

@@ -160,7 +160,6 @@ class ClassRows {
 
     std::int64_t batch_, classes_;
     ReadingList rows_, columns_;
-    RowGradient gradient_;
     std::int64_t block_rows_ = 1;     ///< source rows per block
     std::int64_t sample_blocks_ = 1;  ///< blocks per sample
     std::int64_t blocks_ = 1, block_scratch_ = 0;

@@ -35,36 +35,38 @@ class ConcatPlan final : public LoopPlan {
 
     void forward(const device::ForwardArguments& arguments) override {
         std::byte* const y = arguments.outputs[0].data;
+        for_strips([&](std::size_t input, std::int64_t offset, std::int64_t begin, std::int64_t end) {
+            const std::int64_t width = widths_[input];
+            copy_pixels(arguments.inputs[input].data, width, y + offset, pitch_, width, begin, end);
+        });
+    }
+
+    void backward(const device::BackwardArguments& arguments) override {
+        const std::byte* const dy = arguments.output_gradients[0][0].data;
+        for_strips([&](std::size_t input, std::int64_t offset, std::int64_t begin, std::int64_t end) {
+            const std::int64_t width = widths_[input];
+            std::byte* const dx = arguments.input_gradients[input].view.data;
+            if (dx) copy_pixels(dy + offset, pitch_, dx, width, width, begin, end);
+        });
+    }
+
+  private:
+    /// body(input, offset in the joined pixel, begin, end) over strips of pixels whose joined part stays in
+    /// the cache while all inputs take their turn.
+    template <typename Body>
+    void for_strips(const Body& body) const {
         parallel_range(pixels_, 2 * pixels_ * pitch_, 1, [&](std::int64_t begin, std::int64_t end) {
-            // Strips of pixels whose part of y stays in the cache while all inputs write to it.
             const std::int64_t strip = std::max<std::int64_t>(1, 65536 / pitch_);
             for (std::int64_t at = begin; at < end; at += strip) {
-                const std::int64_t stop = std::min(end, at + strip);
                 std::int64_t offset = 0;
                 for (std::size_t i = 0; i < widths_.size(); ++i) {
-                    copy_pixels(arguments.inputs[i].data, widths_[i], y + offset, pitch_, widths_[i], at,
-                                stop);
+                    body(i, offset, at, std::min(end, at + strip));
                     offset += widths_[i];
                 }
             }
         });
     }
 
-    void backward(const device::BackwardArguments& arguments) override {
-        const std::byte* const dy = arguments.output_gradients[0][0].data;
-        std::int64_t offset = 0;
-        for (std::size_t i = 0; i < widths_.size(); ++i) {
-            const std::int64_t width = widths_[i];
-            if (std::byte* const dx = arguments.input_gradients[i].view.data) {
-                parallel_range(pixels_, 2 * pixels_ * width, 1, [&](std::int64_t begin, std::int64_t end) {
-                    copy_pixels(dy + offset, pitch_, dx, width, width, begin, end);
-                });
-            }
-            offset += width;
-        }
-    }
-
-  private:
     std::int64_t pixels_, pitch_;
     std::vector<std::int64_t> widths_;  ///< bytes per pixel of each input
 };

@@ -10,11 +10,18 @@ namespace terrane::cpu {
 namespace {
 
 constexpr std::size_t most_streams = 16;
-constexpr std::int64_t strip = 256;  // channels whose fp32 sum stays in the first-level cache
 
-/// presence * sigmoid(gate); a stream that is absent is not even read, whatever it holds.
-TERRANE_INLINE float gate_of(float presence, float gate) {
-    return presence == 0 ? 0.0f : presence * sigmoid(gate);
+constexpr std::int64_t run = 64;  // pixels whose gates are opened at once, so that the sigmoid vectorises
+
+template <typename T>
+TERRANE_INLINE void open_gates(const T* logits, float* opened, std::int64_t count) {
+#pragma omp simd
+    for (std::int64_t i = 0; i < count; ++i) opened[i] = sigmoid(load(logits + i));
+}
+
+/// A stream that is absent has weight 0 whatever its gate is, and is not even read.
+TERRANE_INLINE float weight_of(float presence, float opened) {
+    return presence == 0 ? 0.0f : presence * opened;
 }
 
 template <typename T>
@@ -38,18 +45,22 @@ template <typename T>
 TERRANE_INLINE void sum_pixels(const Streams<const T>& x, const T* gates, const float* presence, T* z,
                                std::int64_t begin, std::int64_t end, std::int64_t channels,
                                std::int64_t streams) {
+    float opened[run * most_streams];
     for (std::int64_t pixel = begin; pixel < end; ++pixel) {
+        const std::int64_t place = (pixel - begin) % run;
+        if (place == 0) {
+            open_gates(gates + pixel * streams, opened, (end - pixel < run ? end - pixel : run) * streams);
+        }
         float weight[most_streams];
         for (std::int64_t m = 0; m < streams; ++m) {
-            weight[m] = gate_of(presence[m], load(gates + pixel * streams + m));
+            weight[m] = weight_of(presence[m], opened[place * streams + m]);
         }
         T* const out = z + pixel * channels;
         if (streams == 2 && weight[0] != 0 && weight[1] != 0) {
             weigh_two(x[0] + pixel * channels, weight[0], x[1] + pixel * channels, weight[1], out, channels);
             continue;
         }
-        for (std::int64_t first = 0; first < channels; first += strip) {
-            const std::int64_t count = channels - first < strip ? channels - first : strip;
+        for_strips(channels, [&](std::int64_t first, std::int64_t count) TERRANE_INLINE_LAMBDA {
             float sum[strip];
 #pragma omp simd
             for (std::int64_t c = 0; c < count; ++c) sum[c] = 0;
@@ -61,7 +72,7 @@ TERRANE_INLINE void sum_pixels(const Streams<const T>& x, const T* gates, const 
             }
 #pragma omp simd
             for (std::int64_t c = 0; c < count; ++c) store(out + first + c, sum[c]);
-        }
+        });
     }
 }
 
@@ -70,16 +81,21 @@ template <typename T>
 TERRANE_INLINE void gradient_pixels(const Streams<const T>& x, const T* gates, const float* presence,
                                     const T* dz, const Streams<T>& dx, T* dgates, std::int64_t begin,
                                     std::int64_t end, std::int64_t channels, std::int64_t streams) {
+    float opened[run * most_streams];
     for (std::int64_t pixel = begin; pixel < end; ++pixel) {
+        const std::int64_t place = (pixel - begin) % run;
+        if (place == 0) {
+            open_gates(gates + pixel * streams, opened, (end - pixel < run ? end - pixel : run) * streams);
+        }
         const T* const dz_row = dz + pixel * channels;
         for (std::int64_t m = 0; m < streams; ++m) {
             const auto stream = static_cast<std::size_t>(m);
-            const float logit = load(gates + pixel * streams + m);
-            const float weight = gate_of(presence[m], logit);
+            const float gate = opened[place * streams + m];
+            const float weight = weight_of(presence[m], gate);
             if (dx[stream]) multiply_row(dz_row, weight, dx[stream] + pixel * channels, channels);
             if (dgates) {
                 const float slope = weight == 0 ? 0.0f
-                                                : weight * (1.0f - sigmoid(logit)) *
+                                                : weight * (1.0f - gate) *
                                                       dot_row(dz_row, x[stream] + pixel * channels, channels);
                 store(dgates + pixel * streams + m, slope);
             }

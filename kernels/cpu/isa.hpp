@@ -9,6 +9,8 @@
 /// It may call TERRANE_INLINE functions only: anything else stays an ordinary call into baseline code.
 
 #define TERRANE_INLINE [[gnu::always_inline]] inline
+/// The same for a lambda, after its parameters.
+#define TERRANE_INLINE_LAMBDA __attribute__((always_inline))
 
 namespace terrane::cpu {
 

@@ -118,7 +118,7 @@ TERRANE_INLINE void add_two(const T* a, const T* b, T* y, std::int64_t count) {
     for (std::int64_t i = 0; i < count; ++i) store(y + i, load(a + i) + load(b + i));
 }
 
-constexpr std::int64_t strip = 1024;  // elements whose fp32 sum stays in the first-level cache
+constexpr std::int64_t sum_strip = 1024;  // elements whose fp32 sum stays in the first-level cache
 
 template <typename T>
 TERRANE_INLINE void read_strip(const T* x, float* sum, std::int64_t count) {
@@ -171,9 +171,9 @@ class AddPlan final : public LoopPlan {
 
   private:
     static void add_many(std::span<const TensorView> inputs, T* y, std::int64_t begin, std::int64_t end) {
-        float sum[strip];
-        for (std::int64_t at = begin; at < end; at += strip) {
-            const std::int64_t count = std::min(strip, end - at);
+        float sum[sum_strip];
+        for (std::int64_t at = begin; at < end; at += sum_strip) {
+            const std::int64_t count = std::min(sum_strip, end - at);
             const T* const first = inputs[0].as<T>() + at;
             vectorised([&] { read_strip(first, sum, count); });
             for (const TensorView& input : inputs.subspan(1)) {

@@ -1,14 +1,13 @@
 #include <algorithm>
 
 #include "cpu/element.hpp"
+#include "cpu/lanes.hpp"
 #include "cpu/memory_plans.hpp"
 #include "cpu/parallel.hpp"
 #include "cpu/plan_support.hpp"
 
 namespace terrane::cpu {
 namespace {
-
-constexpr std::int64_t strip = 256;  // channels whose running maximum or sum stays in the first-level cache
 
 /// One axis of windows over an input of `in` positions.
 struct Axis {
@@ -45,8 +44,7 @@ TERRANE_INLINE void maximum_row(const T* x, T* y, std::uint8_t* place, const Win
                                 std::int64_t p) {
     const std::int64_t channels = windows.channels;
     for (std::int64_t q = 0; q < windows.columns.out; ++q) {
-        for (std::int64_t first = 0; first < channels; first += strip) {
-            const std::int64_t count = channels - first < strip ? channels - first : strip;
+        for_strips(channels, [&](std::int64_t first, std::int64_t count) TERRANE_INLINE_LAMBDA {
             float best[strip];
             std::int32_t where[strip];
             bool begun = false;
@@ -82,7 +80,7 @@ TERRANE_INLINE void maximum_row(const T* x, T* y, std::uint8_t* place, const Win
 #pragma omp simd
                 for (std::int64_t c = 0; c < count; ++c) place[at + c] = static_cast<std::uint8_t>(where[c]);
             }
-        }
+        });
     }
 }
 
@@ -93,8 +91,7 @@ TERRANE_INLINE void average_row(const T* x, T* y, const Windows& windows, std::i
     for (std::int64_t q = 0; q < windows.columns.out; ++q) {
         const std::int64_t left = windows.columns.begin(q), right = windows.columns.end(q);
         const float share = 1.0f / static_cast<float>((bottom - top) * (right - left));
-        for (std::int64_t first = 0; first < channels; first += strip) {
-            const std::int64_t count = channels - first < strip ? channels - first : strip;
+        for_strips(channels, [&](std::int64_t first, std::int64_t count) TERRANE_INLINE_LAMBDA {
             float sum[strip];
 #pragma omp simd
             for (std::int64_t c = 0; c < count; ++c) sum[c] = 0;
@@ -107,7 +104,7 @@ TERRANE_INLINE void average_row(const T* x, T* y, const Windows& windows, std::i
             }
 #pragma omp simd
             for (std::int64_t c = 0; c < count; ++c) store(y + q * channels + first + c, sum[c] * share);
-        }
+        });
     }
 }
 
@@ -118,8 +115,7 @@ TERRANE_INLINE void gradient_row(const T* dy, const std::uint8_t* place, T* dx, 
                                  std::int64_t i) {
     const std::int64_t channels = windows.channels;
     for (std::int64_t j = 0; j < windows.columns.in; ++j) {
-        for (std::int64_t first = 0; first < channels; first += strip) {
-            const std::int64_t count = channels - first < strip ? channels - first : strip;
+        for_strips(channels, [&](std::int64_t first, std::int64_t count) TERRANE_INLINE_LAMBDA {
             float sum[strip];
 #pragma omp simd
             for (std::int64_t c = 0; c < count; ++c) sum[c] = 0;
@@ -146,7 +142,7 @@ TERRANE_INLINE void gradient_row(const T* dy, const std::uint8_t* place, T* dx, 
             }
 #pragma omp simd
             for (std::int64_t c = 0; c < count; ++c) store(dx + j * channels + first + c, sum[c]);
-        }
+        });
     }
 }
 

@@ -1,6 +1,7 @@
 #include <vector>
 
 #include "cpu/element.hpp"
+#include "cpu/lanes.hpp"
 #include "cpu/memory_plans.hpp"
 #include "cpu/parallel.hpp"
 #include "cpu/plan_support.hpp"
@@ -8,8 +9,6 @@
 
 namespace terrane::cpu {
 namespace {
-
-constexpr std::int64_t strip = 256;  // channels whose gradient stays in the first-level cache
 
 template <typename T>
 TERRANE_INLINE void blend_row(const T* upper, const T* lower, const formulas::Tap<float>& row,
@@ -33,8 +32,7 @@ TERRANE_INLINE void gather_row(const T* dy, const ReadingList& rows, const Readi
                                std::int64_t i, T* dx, std::int64_t channels) {
     const std::int64_t pitch = columns.targets * channels;
     for (std::int64_t j = 0; j < columns.sources; ++j) {
-        for (std::int64_t first = 0; first < channels; first += strip) {
-            const std::int64_t count = channels - first < strip ? channels - first : strip;
+        for_strips(channels, [&](std::int64_t first, std::int64_t count) TERRANE_INLINE_LAMBDA {
             float sum[strip];
 #pragma omp simd
             for (std::int64_t c = 0; c < count; ++c) sum[c] = 0;
@@ -48,7 +46,7 @@ TERRANE_INLINE void gather_row(const T* dy, const ReadingList& rows, const Readi
             }
 #pragma omp simd
             for (std::int64_t c = 0; c < count; ++c) store(dx + j * channels + first + c, sum[c]);
-        }
+        });
     }
 }
 
