@@ -15,7 +15,11 @@ namespace terrane::synth {
 class Landscape {
   public:
     explicit Landscape(std::uint64_t seed)
-        : seed_(seed), noise_(seed), terrain_(seed, noise_), frame_(seed, noise_), layout_(seed) {}
+        : seed_(seed),
+          noise_(seed),
+          terrain_(seed, noise_),
+          frame_(seed, noise_),
+          layout_(seed, noise_, frame_.to_frame({512.0, 512.0})) {}
     Landscape(const Landscape&) = delete;
     Landscape& operator=(const Landscape&) = delete;
 

@@ -47,6 +47,15 @@ District Layout::district(std::int64_t i, std::int64_t j) const {
     const double mood = stream.uniform();
     if (mood < 0.25) kinds[2] = District::countryside;
     if (mood > 0.65) kinds[2] = District::residential;
+    const double group = 2 * superblock_edge;
+    const Point middle{static_cast<double>(i >> 1) * group, static_cast<double>(j >> 1) * group};
+    const double away = smoothstep(1100.0, 2600.0, std::hypot(middle.x - center_.x, middle.y - center_.y));
+    const double density = away * static_cast<double>(noise_.fractal(Field::settlement, middle.x / 2400.0,
+                                                                     middle.y / 2400.0, 2));
+    if (density < -0.20)
+        kinds = {District::countryside, District::residential, District::countryside, District::countryside};
+    if (density < -0.50) kinds[1] = District::countryside;
+    if (density > 0.55) kinds = {District::urban, District::residential, District::urban, kinds[2]};
     for (std::uint32_t k = 3; k > 0; --k) std::swap(kinds[k], kinds[stream.below(k + 1)]);
     return kinds[static_cast<std::size_t>((i & 1) * 2 + (j & 1))];
 }

@@ -49,10 +49,13 @@ struct Block {
 };
 
 /// Superblocks of 264 m, bounded by through roads, each split into blocks by minor roads. Of every 2 x 2
-/// superblocks one is urban and one countryside, so that any window of 600 m shows every kind of land.
+/// superblocks one is urban and one countryside, so that any window of 600 m shows every kind of land; beyond
+/// a kilometre or two from `center` towns and open country may spread further.
 class Layout {
   public:
-    explicit Layout(std::uint64_t seed) : seed_(seed) {}
+    /// `center` in the road frame: the middle of the smallest scenes.
+    Layout(std::uint64_t seed, const Noise& noise, Point center)
+        : seed_(seed), noise_(noise), center_(center) {}
 
     static constexpr double superblock_edge = 264.0;
     static std::int64_t superblock_of(double coordinate);
@@ -65,6 +68,8 @@ class Layout {
     void split(PhiloxStream& stream, Block block, std::vector<Block>& result) const;
 
     std::uint64_t seed_;
+    const Noise& noise_;
+    Point center_;
 };
 
 }  // namespace terrane::synth

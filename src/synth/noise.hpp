@@ -48,8 +48,7 @@ enum class Field : std::uint32_t {
     void_shape,
     hole_shape,
     backscatter,
-    path,
-    mound,
+    settlement,
 };
 
 /// Smooth value noise on the integer lattice. The lattice values are a table drawn once from Philox; a

@@ -6,7 +6,7 @@ namespace terrane::synth {
 
 namespace {
 
-constexpr double river_spacing = 1600.0;
+constexpr double river_spacing = 2900.0;
 constexpr double valley_width = 260.0;  ///< metres from the bank to where the hills are themselves
 constexpr double fall = 0.0012;         ///< of the rivers and of the plain
 constexpr double base_height = 430.0;
@@ -25,7 +25,8 @@ Terrain::Terrain(std::uint64_t seed, const Noise& noise) : noise_(noise) {
 double Terrain::course(double along, std::int64_t number) const {
     const double offset = static_cast<double>(number) * 57.3;
     return 55.0 * noise_.at(Field::river_course, along / 170.0 + offset) +
-           60.0 * noise_.at(Field::river_course, along / 520.0 + offset + 1000.5);
+           60.0 * noise_.at(Field::river_course, along / 520.0 + offset + 1000.5) +
+           260.0 * noise_.at(Field::river_course, along / 2300.0 + offset + 2000.5);
 }
 
 River Terrain::river(Point p) const {

@@ -14,7 +14,7 @@ struct River {
     Point direction;           ///< unit vector along the course
 };
 
-/// Relief and rivers: a gently tilted, hilly plain cut by meandering rivers 1.6 km apart. One river always
+/// Relief and rivers: a gently tilted, hilly plain cut by meandering rivers 2.9 km apart. One river always
 /// passes through the first 500 m of the scene.
 class Terrain {
   public:
