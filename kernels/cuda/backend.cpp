@@ -41,9 +41,9 @@ class CudaBackend final : public device::Backend {
         if (const auto* resize = std::get_if<ops::Resize>(&op)) {
             if (auto plan = make_resize_plan(*resize, request, refusal)) return plan;
         }
-        throw Error(ExitCode::config_invalid, 720,
+        throw Error(ExitCode::device_unavailable, 720,
                     fmt::format("The cuda backend can't run {}: {}.", ops::name_of(op), refusal),
-                    "Use the cpu backend; docs/gpu-status.md lists what runs on a GPU.");
+                    "Use --device cpu; docs/gpu-status.md lists what runs on a GPU.");
     }
 
     device::FlatKernels& flat_kernels() override { throw missing("optimizer updates"); }
@@ -59,8 +59,8 @@ class CudaBackend final : public device::Backend {
 
   private:
     static Error missing(const std::string& what) {
-        return {ExitCode::device_unavailable, 733, fmt::format("The cuda backend has no {} yet.", what),
-                "Use the cpu backend; docs/gpu-status.md lists what runs on a GPU."};
+        return {ExitCode::device_unavailable, 712, fmt::format("The cuda backend has no {} yet.", what),
+                "Use --device cpu; docs/gpu-status.md lists what runs on a GPU."};
     }
 
     std::string description_;
@@ -72,10 +72,10 @@ std::unique_ptr<device::Backend> make_cuda_backend() {
     int devices = 0;
     const cudaError_t status = cudaGetDeviceCount(&devices);
     if (status != cudaSuccess || devices == 0) {
-        throw Error(ExitCode::device_unavailable, 731,
+        throw Error(ExitCode::device_unavailable, 713,
                     fmt::format("No CUDA device can be used: {}.",
                                 status != cudaSuccess ? cudaGetErrorString(status) : "the driver shows none"),
-                    "Run 'nvidia-smi' on this node; in a Slurm job ask for --gpus; or use the cpu backend.");
+                    "Run 'nvidia-smi' on this node; in a Slurm job ask for --gpus; or use --device cpu.");
     }
     cudaDeviceProp properties;
     TERRANE_CUDA_CHECK(cudaGetDeviceProperties(&properties, 0));

@@ -5,8 +5,8 @@
 namespace terrane::cuda {
 
 std::unique_ptr<device::Backend> make_cuda_backend() {
-    throw Error(ExitCode::device_unavailable, 730, "This terrane was built without CUDA.",
-                "Use the cpu backend, or build where nvcc is on PATH with -DTERRANE_CUDA=ON.");
+    throw Error(ExitCode::device_unavailable, 712, "This terrane was built without CUDA.",
+                "Use --device cpu, or build where nvcc is on PATH with -DTERRANE_CUDA=ON.");
 }
 
 }  // namespace terrane::cuda

@@ -7,7 +7,7 @@ namespace terrane::cuda {
 void check(cudaError_t status, const char* call) {
     if (status == cudaSuccess) return;
     throw Error(
-        ExitCode::device_unavailable, 732,
+        ExitCode::device_unavailable, 714,
         fmt::format("CUDA call {} failed: {} ({}).", call, cudaGetErrorString(status),
                     cudaGetErrorName(status)),
         "See the driver's log (dmesg, nvidia-smi -q); after a device fault the process must be restarted.");

@@ -4,7 +4,7 @@
 
 namespace terrane::cuda {
 
-/// Throws Error E0732 with the call's text and CUDA's own words if the call failed.
+/// Throws Error E0714 with the call's text and CUDA's own words if the call failed.
 void check(cudaError_t status, const char* call);
 
 }  // namespace terrane::cuda

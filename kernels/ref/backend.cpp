@@ -44,7 +44,7 @@ void refuse_backward(std::string_view op) {
 }
 
 void refuse_type(std::string_view op, DType dtype) {
-    throw Error(ExitCode::config_invalid, 720,
+    throw Error(ExitCode::device_unavailable, 720,
                 fmt::format("The reference backend has no {} for {} activations.", op, name_of(dtype)),
                 "Use f32, f64 or bf16.");
 }

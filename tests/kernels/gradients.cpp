@@ -31,7 +31,6 @@ TEST_CASE("every gradient equals the central difference of the forward pass", "[
     RunOptions options;
     options.compute = options.rounded_as = DType::f64;
     constexpr double step = 1e-5;
-    constexpr std::size_t samples = 40;  // elements tried per input
 
     for (const OpCase& one : selected_cases()) {
         if (!one.has_backward()) continue;
@@ -45,6 +44,8 @@ TEST_CASE("every gradient equals the central difference of the forward pass", "[
             if (gradient.empty()) continue;
             double largest = 0;
             for (const double value : gradient) largest = std::max(largest, std::abs(value));
+            // Elements tried per input: a larger map costs more per try and holds nothing new for each.
+            const std::size_t samples = gradient.size() > 4096 ? 4 : 40;
             const std::size_t stride = std::max<std::size_t>(1, gradient.size() / samples);
             for (std::size_t element = 0; element < gradient.size(); element += stride) {
                 const double kept = inputs[i][element];
