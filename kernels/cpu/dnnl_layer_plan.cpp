@@ -1,6 +1,7 @@
 #include <array>
 
 #include "cpu/dnnl_layer_pass.hpp"
+#include "cpu/dnnl_weight_gradient.hpp"
 #include "cpu/plans.hpp"
 #include "device/buffer.hpp"
 
@@ -15,6 +16,7 @@ using onednn::LayerKind;
 using onednn::LayerPass;
 using onednn::Pass;
 using onednn::Primitive;
+using onednn::WeightGradientProduct;
 
 /// A layout of the packed weights, where it lies in the plan's persistent bytes, and how it is filled.
 struct Packed {
@@ -47,6 +49,9 @@ class LayerPlan final : public device::OpPlan {
             }
         }
         if (wanted(1) || wanted(2)) {
+            plan->gradient_product_ = WeightGradientProduct::choose(layer);
+        }
+        if ((wanted(1) || wanted(2)) && !plan->gradient_product_) {
             if (auto reason = choose(Pass::backward_weights, plan->backward_weights_); !reason.empty()) {
                 return Refusal{"backward by the weights: " + reason};
             }
@@ -59,6 +64,7 @@ class LayerPlan final : public device::OpPlan {
         std::string text = "dnnl:" + forward_->implementation();
         if (backward_data_) text += " | data " + backward_data_->implementation();
         if (backward_weights_) text += " | weights " + backward_weights_->implementation();
+        if (gradient_product_) text += " | weights " + gradient_product_->implementation();
         return text;
     }
 
@@ -86,7 +92,10 @@ class LayerPlan final : public device::OpPlan {
             arguments.input_gradients.size() > 2 ? arguments.input_gradients[2] : device::GradientTarget{};
         // The weights' gradient first: it may be summed over the ranks while dx is computed by this op's
         // predecessors, and x is no longer needed afterwards.
-        if (dw.view || db.view) {
+        if ((dw.view || db.view) && gradient_product_) {
+            gradient_product_->run(arguments.inputs[0].data, dy, dw.view.data, dw.write, db.view.data,
+                                   db.write, arguments.workspace);
+        } else if (dw.view || db.view) {
             backward_weights_->run_backward_weights(arguments.inputs[0].data, dy, dw.view.data, dw.write,
                                                     db.view.data, db.write, arguments.workspace);
         }
@@ -113,6 +122,7 @@ class LayerPlan final : public device::OpPlan {
             add(backward_data_->packed_weights(), packed_backward_);
         }
         requirements_.forward_workspace = forward_->workspace_bytes();
+        if (gradient_product_) requirements_.backward_workspace = gradient_product_->workspace_bytes();
         for (const auto* pass : {&backward_data_, &backward_weights_}) {
             if (!*pass) continue;
             requirements_.backward_workspace =
@@ -121,6 +131,7 @@ class LayerPlan final : public device::OpPlan {
     }
 
     std::optional<LayerPass> forward_, backward_data_, backward_weights_;
+    std::optional<WeightGradientProduct> gradient_product_;  // in place of backward_weights_
     std::optional<Packed> packed_forward_, packed_backward_;
 };
 

@@ -99,6 +99,13 @@ dnnl::primitive_desc_base describe_inner_product(const LayerProblem& p) {
     return {};
 }
 
+/// The first or the second implementation of the library's list; empty if there is none.
+template <typename Description>
+Description chosen(Description description, bool take_second) {
+    if (take_second && description && !description.next_impl()) return {};
+    return description;
+}
+
 template <typename Forward, typename BackwardData, typename BackwardWeights>
 dnnl::primitive_desc_base describe_spatial(const LayerProblem& p, dnnl::algorithm algorithm) {
     const dnnl::primitive_attr attr = attributes();
@@ -194,17 +201,19 @@ Described describe(const LayerProblem& problem) {
     return result;
 }
 
-Described describe_product(const Desc& source, const Desc& weights, const Desc& destination, double scale) {
+Described describe_product(const Desc& source, const Desc& weights, const Desc& destination, double scale,
+                           Write write) {
     dnnl::primitive_attr attr = attributes();
+    dnnl::post_ops after;
     if (scale != 1) {
-        dnnl::post_ops after;
         after.append_eltwise(
 #if DNNL_VERSION_MAJOR < 3
             1.0f,
 #endif
             dnnl::algorithm::eltwise_linear, static_cast<float>(scale), 0.0f);
-        attr.set_post_ops(after);
     }
+    if (write == Write::accumulate) after.append_sum(1.0f);
+    attr.set_post_ops(after);
     const dnnl::primitive_desc_base found = describe_as<dnnl::matmul>(attr, source, weights, destination);
     return {found, implementation_of(found), source, weights, {}, destination};
 }
@@ -217,9 +226,9 @@ Primitive::Primitive(const dnnl::primitive_desc_base& description) : primitive_(
     finish(description);
 }
 
-Primitive::Primitive(const Desc& from, const Desc& to, ReorderWrite write) {
+Primitive::Primitive(const Desc& from, const Desc& to, Write write) {
     dnnl::primitive_attr attr;  // the few reorders that need a scratchpad keep their own
-    if (write == ReorderWrite::accumulate) {
+    if (write == Write::accumulate) {
         dnnl::post_ops after;
         after.append_sum(1.0f);
         attr.set_post_ops(after);

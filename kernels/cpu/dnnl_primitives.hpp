@@ -20,6 +20,9 @@ std::string instruction_set();
 enum class LayerKind { convolution, transposed_convolution, inner_product };
 enum class Pass { inference, forward, backward_data, backward_weights };
 
+/// Whether a result replaces what is there or is added to it.
+enum class Write { overwrite, accumulate };
+
 /// One pass of a layer with weights. Descriptors are those of the pass's own operands (gradients in the
 /// backward passes); a format of `any` leaves the choice to the library; an empty `bias` means none. Dilation
 /// counts from 0 and padding_end may be negative, as the library wants it.
@@ -28,6 +31,8 @@ struct LayerProblem {
     Pass pass = Pass::forward;
     Desc source, weights, bias, destination;
     dnnl::memory::dims strides, dilation, padding_begin, padding_end;
+    /// Forward passes: the second implementation of the library's list instead of the first.
+    bool take_second = false;
 
     /// The weights of the forward pass this pass belongs to.
     Desc forward_weights() const;
@@ -46,19 +51,18 @@ struct Described {
 
 /// Empty if the library has nothing for the problem.
 Described describe(const LayerProblem& problem);
-/// destination = scale * source * weights, all of rank 3.
-Described describe_product(const Desc& source, const Desc& weights, const Desc& destination, double scale);
+/// destination (+)= scale * source * weights, all of rank 2 or all of rank 3.
+Described describe_product(const Desc& source, const Desc& weights, const Desc& destination, double scale,
+                           Write write = Write::overwrite);
 
 bool same_layout(const Desc& a, const Desc& b);
-
-enum class ReorderWrite { overwrite, accumulate };
 
 /// A primitive with its memory objects, made once; a run sets addresses and executes.
 class Primitive {
   public:
     explicit Primitive(const dnnl::primitive_desc_base& description);
     /// Copies between layouts and types; the arguments are DNNL_ARG_FROM and DNNL_ARG_TO.
-    Primitive(const Desc& from, const Desc& to, ReorderWrite write = ReorderWrite::overwrite);
+    Primitive(const Desc& from, const Desc& to, Write write = Write::overwrite);
 
     /// Declares an argument. All of them before the first run.
     void attach(int argument, const Desc& desc);
