@@ -10,20 +10,35 @@
 namespace terrane::cpu {
 namespace {
 
+/// One row of targets, between the rows first: neighbouring targets mostly read the same two columns, whose
+/// blend is then taken once.
 template <typename T>
 TERRANE_INLINE void blend_row(const T* upper, const T* lower, const formulas::Tap<float>& row,
                               const formulas::Tap<float>* columns, T* y, std::int64_t width,
                               std::int64_t channels) {
-    for (std::int64_t q = 0; q < width; ++q) {
-        const formulas::Tap<float> column = columns[q];
-        const std::int64_t left = column.index0 * channels, right = column.index1 * channels;
-        T* const to = y + q * channels;
+    for_strips(channels, [&](std::int64_t first, std::int64_t count) TERRANE_INLINE_LAMBDA {
+        float left[strip], right[strip];
+        std::int64_t blended = -1;
+        const float weight0 = row.weight0, weight1 = row.weight1;
+        for (std::int64_t q = 0; q < width; ++q) {
+            const formulas::Tap<float> column = columns[q];
+            if (column.index0 != blended) {
+                const std::int64_t from = column.index0 * channels + first;
+                const std::int64_t beside = column.index1 * channels + first;
 #pragma omp simd
-        for (std::int64_t c = 0; c < channels; ++c) {
-            store(to + c, formulas::bilinear(row, column, load(upper + left + c), load(upper + right + c),
-                                             load(lower + left + c), load(lower + right + c)));
+                for (std::int64_t c = 0; c < count; ++c) {
+                    left[c] = weight0 * load(upper + from + c) + weight1 * load(lower + from + c);
+                    right[c] = weight0 * load(upper + beside + c) + weight1 * load(lower + beside + c);
+                }
+                blended = column.index0;
+            }
+            T* const to = y + q * channels + first;
+#pragma omp simd
+            for (std::int64_t c = 0; c < count; ++c) {
+                store(to + c, column.weight0 * left[c] + column.weight1 * right[c]);
+            }
         }
-    }
+    });
 }
 
 /// Gradients of one row of the source: each pixel gathers from the targets that read it, in their order.
