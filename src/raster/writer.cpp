@@ -55,6 +55,8 @@ void RasterWriter::State::create() {
     options.set("COMPRESS", "DEFLATE");
     options.set("ZLEVEL", format.layout == RasterLayout::tiled ? "6" : "1");
     options.set("INTERLEAVE", format.bands > 1 ? "PIXEL" : "BAND");
+    // Else GDAL declares the fourth of four byte bands transparency, and a near infrared band is lost.
+    options.set("ALPHA", "NO");
     options.set("SPARSE_OK", "TRUE");
     if (format.dtype == DType::f32 || format.dtype == DType::f64) options.set("PREDICTOR", "3");
     if (format.legend) options.set("PHOTOMETRIC", "PALETTE");
