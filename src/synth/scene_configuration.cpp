@@ -18,6 +18,7 @@ tile = 128
 [[modality]]
 name = "optical"           # red, green, blue, near infrared at 0.5 m, {scene_crs}
 files = ["optical.tif"]
+bands = [1, 2, 3, 4]
 
 [[modality]]
 name = "height"            # surface heights at 1 m, {height_crs}; each tile relative to its own low

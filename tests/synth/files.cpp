@@ -80,6 +80,7 @@ TEST_CASE("the rasters of a scene are on different grids and cover it", "[synth]
     const raster::RasterInfo labels = raster::describe(folder.path() / "labels.tif");
     CHECK(optical.bands.size() == 4);
     CHECK(optical.bands[0].nodata == 0.0);
+    CHECK_FALSE(optical.bands[3].alpha);  // near infrared is no transparency
     CHECK(height.bands[0].nodata == -9999.0);
     CHECK(sar.bands.size() == 2);
     CHECK(labels.bands[0].nodata == 255.0);
