@@ -1,6 +1,7 @@
 #include <array>
 
 #include "cpu/dnnl_layer_pass.hpp"
+#include "cpu/dnnl_mirrored.hpp"
 #include "cpu/dnnl_weight_gradient.hpp"
 #include "cpu/plans.hpp"
 #include "device/buffer.hpp"
@@ -14,6 +15,7 @@ using dnnl::memory;
 using onednn::Layer;
 using onednn::LayerKind;
 using onednn::LayerPass;
+using onednn::MirroredConvolution;
 using onednn::Pass;
 using onednn::Primitive;
 using onednn::WeightGradientProduct;
@@ -43,7 +45,8 @@ class LayerPlan final : public device::OpPlan {
             !reason.empty()) {
             return Refusal{"forward: " + reason};
         }
-        if (wanted(0)) {
+        if (wanted(0)) plan->mirrored_ = MirroredConvolution::choose(layer);
+        if (wanted(0) && !plan->mirrored_) {
             if (auto reason = choose(Pass::backward_data, plan->backward_data_); !reason.empty()) {
                 return Refusal{"backward by the data: " + reason};
             }
@@ -62,6 +65,7 @@ class LayerPlan final : public device::OpPlan {
 
     std::string implementation() const override {
         std::string text = "dnnl:" + forward_->implementation();
+        if (mirrored_) text += " | data " + mirrored_->implementation();
         if (backward_data_) text += " | data " + backward_data_->implementation();
         if (backward_weights_) text += " | weights " + backward_weights_->implementation();
         if (gradient_product_) text += " | weights " + gradient_product_->implementation();
@@ -76,6 +80,7 @@ class LayerPlan final : public device::OpPlan {
             pack.set(DNNL_ARG_TO, persistent + (*packed)->offset);
             pack.run();
         }
+        if (mirrored_) mirrored_->pack(inputs[1].data, persistent + mirrored_offset_);
     }
 
     void forward(const device::ForwardArguments& arguments) override {
@@ -99,7 +104,9 @@ class LayerPlan final : public device::OpPlan {
             backward_weights_->run_backward_weights(arguments.inputs[0].data, dy, dw.view.data, dw.write,
                                                     db.view.data, db.write, arguments.workspace);
         }
-        if (dx.view) {
+        if (dx.view && mirrored_) {
+            mirrored_->run(dy, arguments.persistent + mirrored_offset_, dx.view.data, arguments.workspace);
+        } else if (dx.view) {
             const std::size_t offset = packed_backward_ ? packed_backward_->offset : packed_forward_->offset;
             backward_data_->run_backward_data(dy, arguments.persistent + offset, dx.view.data,
                                               arguments.workspace);
@@ -121,8 +128,16 @@ class LayerPlan final : public device::OpPlan {
             !onednn::same_layout(forward_->packed_weights(), backward_data_->packed_weights())) {
             add(backward_data_->packed_weights(), packed_backward_);
         }
+        if (mirrored_) {
+            mirrored_offset_ = requirements_.persistent;
+            requirements_.persistent += device::aligned(mirrored_->packed_bytes());
+            requirements_.backward_workspace = mirrored_->workspace_bytes();
+        }
         requirements_.forward_workspace = forward_->workspace_bytes();
-        if (gradient_product_) requirements_.backward_workspace = gradient_product_->workspace_bytes();
+        if (gradient_product_) {
+            requirements_.backward_workspace =
+                std::max(requirements_.backward_workspace, gradient_product_->workspace_bytes());
+        }
         for (const auto* pass : {&backward_data_, &backward_weights_}) {
             if (!*pass) continue;
             requirements_.backward_workspace =
@@ -131,6 +146,8 @@ class LayerPlan final : public device::OpPlan {
     }
 
     std::optional<LayerPass> forward_, backward_data_, backward_weights_;
+    std::optional<MirroredConvolution> mirrored_;  // in place of backward_data_
+    std::size_t mirrored_offset_ = 0;
     std::optional<WeightGradientProduct> gradient_product_;  // in place of backward_weights_
     std::optional<Packed> packed_forward_, packed_backward_;
 };

@@ -60,6 +60,8 @@ std::vector<LayerCase> cases() {
         convolution(2, 11, 13, 17, 19, C{}, true),
         convolution(1, 1, 1, 16, 16, C{}, false),
         convolution(2, 1, 1, 70, 33, C{.kernel = 1, .padding = 0}, true),
+        convolution(2, 9, 12, 64, 128, C{.padding = 2, .dilation = 2}, false),
+        convolution(2, 10, 9, 128, 64, C{.kernel = 5, .padding = 1}, true),
         convolution(2, 14, 14, 32, 16, C{.padding = 6, .dilation = 6}, false),
         convolution(1, 12, 12, 40, 24, C{.padding = 18, .dilation = 18}, true),
         convolution(2, 12, 12, 32, 32, C{.kernel = 5, .padding = 2}, false),
