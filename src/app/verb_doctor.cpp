@@ -15,6 +15,7 @@
 #include "base/file.hpp"
 #include "comm/launch.hpp"
 #include "raster/gdal_library.hpp"
+#include "tiles/hdf5_library.hpp"
 
 namespace terrane::app {
 
@@ -144,6 +145,7 @@ ExitCode run_doctor(Invocation& invocation) {
     text += fmt::format(
         "gdal     {}, {}\n", raster::gdal_version(),
         missing.empty() ? "all needed drivers" : fmt::format("without {}", fmt::join(missing, ", ")));
+    text += fmt::format("hdf5     {}\n", tiles::hdf5_version());
     const int gpus = nvidia_gpus();
     text +=
         gpus == 0
