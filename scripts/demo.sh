@@ -42,18 +42,19 @@ step() {
   "$@"
 }
 
+map="$out/map_{scene}.tif"  # a configuration may name several scenes
 if [ -z "$config" ]; then
+  map="$out/map.tif"
   step "$terrane" data synth -o "$out/scene" --size "${TERRANE_SIZE:-1024}" --seed 7 --overwrite
   config="$out/scene/scene.toml"
 fi
 step "$terrane" data build -c "$config" -o "$out/tiles"
 step "${launch[@]}" "$terrane" train -c "$config" -s "data.tiles=$out/tiles" -o "$out/run"
 step "$terrane" evaluate -c "$config" -s "data.tiles=$out/tiles" --weights "$out/run/ckpt/best" --split test -o "$out/test"
-step "$terrane" predict -c "$config" --weights "$out/run/ckpt/best" -o "$out/map.tif" --overwrite
+step "$terrane" predict -c "$config" --weights "$out/run/ckpt/best" -o "$map" --overwrite
 
 echo
 echo "demo: done"
 echo "  scores    $out/test/metrics.json, confusion matrix $out/test/confusion.png"
-for map in "$out"/map*.tif; do [ -e "$map" ] && echo "  map       $map"; done
-for picture in "$out"/map*.png; do [ -e "$picture" ] && echo "  picture   $picture"; done
-exit 0
+for file in "$out"/map*.tif; do echo "  map       $file"; done
+for file in "$out"/map*.png; do echo "  picture   $file"; done
