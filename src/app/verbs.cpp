@@ -3,6 +3,11 @@
 namespace terrane::app {
 
 // One line per verb: its definition is in verb_<name>.cpp.
+extern const Verb data_info_verb;
+extern const Verb data_build_verb;
+extern const Verb data_verify_verb;
+extern const Verb data_stats_verb;
+extern const Verb data_preview_verb;
 extern const Verb data_synth_verb;
 extern const Verb train_verb;
 extern const Verb evaluate_verb;
@@ -17,9 +22,10 @@ extern const Verb completion_verb;
 
 const std::vector<const Verb*>& verbs() {
     static const std::vector<const Verb*> table = {
-        &data_synth_verb,   &train_verb,         &evaluate_verb,   &config_check_verb,
-        &config_print_verb, &config_schema_verb, &inspect_verb,    &bench_ops_verb,
-        &bench_step_verb,   &doctor_verb,        &completion_verb,
+        &data_info_verb,    &data_build_verb,   &data_verify_verb,   &data_stats_verb,
+        &data_preview_verb, &data_synth_verb,   &train_verb,         &evaluate_verb,
+        &config_check_verb, &config_print_verb, &config_schema_verb, &inspect_verb,
+        &bench_ops_verb,    &bench_step_verb,   &doctor_verb,        &completion_verb,
     };
     return table;
 }

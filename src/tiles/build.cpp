@@ -39,7 +39,8 @@ std::vector<Json> for_scenes(const Ranks& ranks, std::size_t scenes,
     const Json* failed = nullptr;
     std::size_t failed_scene = scenes;
     std::vector<Json> parts;
-    for (const std::string& text : ranks.all_gather(own.dump())) parts.push_back(Json::parse(text));
+    for (const std::string& text : ranks.all_gather(own.dump(-1, ' ', false, Json::error_handler_t::replace)))
+        parts.push_back(Json::parse(text));
     for (const Json& part : parts) {
         for (const auto& [key, slot] : part.items()) {
             const auto scene = static_cast<std::size_t>(std::stoull(key));

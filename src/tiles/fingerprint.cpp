@@ -27,7 +27,7 @@ std::string data_fingerprint(const config::Config& config) {
     for (const auto& [expression, name] : split.files) json["split_files"].push_back({expression, name});
     for (const config::SplitRegion& region : split.regions)
         json["regions"].push_back({region.split, region.bounds});
-    return sha256(json.dump());
+    return sha256(json.dump(-1, ' ', false, Json::error_handler_t::replace));
 }
 
 }  // namespace terrane::tiles

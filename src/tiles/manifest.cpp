@@ -176,7 +176,7 @@ std::string scene_to_text(const SceneRecord& scene, const std::vector<TileRecord
         json["tiles"].push_back(std::move(entry));
     }
     TERRANE_ASSERT(scene.values.size() == shared.modalities.size(), "scene {} lacks datasets", scene.id);
-    return json.dump() + "\n";
+    return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
 void scene_from_text(const std::string& text, const Manifest& shared, const std::string& where,
@@ -296,7 +296,8 @@ void write_manifest(const std::filesystem::path& folder, const Manifest& manifes
         json["scenes"].push_back(
             {{"id", scene.id}, {"file", scene.stem}, {"sha256", sha256_of_file(record)}});
     }
-    write_file_atomically(folder / "manifest.json", json.dump(1) + "\n");
+    write_file_atomically(folder / "manifest.json",
+                          json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n");
 }
 
 Manifest read_manifest(const std::filesystem::path& folder) {

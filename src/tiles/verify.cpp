@@ -35,7 +35,8 @@ VerifyReport verify(const TileStore& store, const Ranks& ranks) {
     }
     nlohmann::json text{own.tiles, own.bytes, own.problems};
     VerifyReport all;
-    for (const std::string& part : ranks.all_gather(text.dump())) {
+    for (const std::string& part :
+         ranks.all_gather(text.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace))) {
         const auto json = nlohmann::json::parse(part);
         all.tiles += json[0].get<std::int64_t>();
         all.bytes += json[1].get<std::uint64_t>();
