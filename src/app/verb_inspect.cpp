@@ -1,8 +1,7 @@
 #include <fmt/format.h>
 
-#include <fstream>
-
 #include "app/backend_choice.hpp"
+#include "app/memory_budget.hpp"
 #include "app/network_inputs.hpp"
 #include "app/output.hpp"
 #include "app/verb.hpp"
@@ -14,18 +13,6 @@ namespace {
 
 double mebibytes(std::size_t bytes) {
     return static_cast<double>(bytes) / (1 << 20);
-}
-
-/// Memory a rank may plan with: --ram, else what the machine has free.
-std::size_t memory_budget(const config::Runtime& runtime) {
-    if (runtime.ram > 0) return static_cast<std::size_t>(runtime.ram) << 20;
-    std::ifstream file("/proc/meminfo");
-    std::string key, unit;
-    std::size_t kib = 0;
-    while (file >> key >> kib >> unit) {
-        if (key == "MemAvailable:") return kib * 1024;
-    }
-    return std::size_t{1} << 30;
 }
 
 void print_layers(const graph::ProgramPlan& plan) {
@@ -86,7 +73,7 @@ ExitCode run_inspect(Invocation& invocation) {
         buckets += fmt::format(" {:.1f}", mebibytes(bytes));
     print_line(fmt::format("gradient buckets, MiB in order of their reduction:{}", buckets));
 
-    const std::size_t budget = memory_budget(config.runtime);
+    const std::size_t budget = memory_budget(config.runtime, 1);
     const auto bytes_for = [&](std::int64_t batch) {
         return graph::memory_table(plan_for(batch), moments).total();
     };

@@ -42,17 +42,44 @@ NetworkClassifier::NetworkClassifier(ClassifierDesign design, device::Backend& b
         backend);
     store_.emplace(backend, plan.graph);
     program_.emplace(std::move(plan), backend, *store_, alone_);
-    std::size_t most = 0;
     for (const ClassifierModality& modality : design_.modalities) {
         inputs_.push_back(program_->input(modality.layout.name));
-        const std::int64_t edge = design_.window / modality.layout.scale;
-        most = std::max(
-            most, static_cast<std::size_t>(edge * edge * modality.layout.bands) * size_of(modality.stored));
     }
-    nothing_.assign(most, 0);
     presence_ = program_->input("presence");
     output_ = program_->output("probabilities");
     probabilities_.assign(static_cast<std::size_t>(output_.elements()), 0.0f);
+}
+
+void NetworkClassifier::bind(const SceneSource& source) {
+    origins_.assign(design_.modalities.size(), {});
+    std::size_t most = 0;
+    bool any = false;
+    for (std::size_t m = 0; m < design_.modalities.size(); ++m) {
+        const data::ModalityLayout& trained = design_.modalities[m].layout;
+        for (std::size_t s = 0; s < source.modalities().size(); ++s) {
+            const SourceModality& offered = source.modalities()[s];
+            if (offered.name != trained.name) continue;
+            if (offered.bands != trained.bands || offered.scale != trained.scale) {
+                throw Error(
+                    ExitCode::data_invalid, 545,
+                    fmt::format("modality '{}' has {} bands at scale {}, but the network was trained on {} "
+                                "bands at scale {}.",
+                                trained.name, offered.bands, offered.scale, trained.bands, trained.scale),
+                    "Choose the same bands with bands=[…] in [[modality]], and the same scale.");
+            }
+            origins_[m] = {s, offered.dtype};
+            any = true;
+        }
+        const std::int64_t edge = design_.window / trained.scale;
+        most = std::max(most,
+                        static_cast<std::size_t>(edge * edge * trained.bands) * size_of(origins_[m].stored));
+    }
+    if (!any) {
+        throw Error(ExitCode::data_invalid, 545,
+                    "the scene has none of the modalities that the network was trained on.",
+                    "Name the [[modality]] tables as for the training.");
+    }
+    nothing_.assign(most, 0);
 }
 
 std::size_t NetworkClassifier::bytes() const {
@@ -63,6 +90,7 @@ std::size_t NetworkClassifier::bytes() const {
 std::span<const float> NetworkClassifier::classify(const WindowBatch& batch) {
     TERRANE_ASSERT(static_cast<std::int64_t>(batch.windows().size()) <= design_.batch,
                    "{} windows for a batch of {}", batch.windows().size(), design_.batch);
+    TERRANE_ASSERT(!origins_.empty(), "no scene is bound");
     for (std::size_t i = 0; i < batch.windows().size(); ++i) {
         assemble(static_cast<std::int64_t>(i), batch.windows()[i]);
     }
@@ -75,10 +103,11 @@ void NetworkClassifier::assemble(std::int64_t place, const InputWindow& input) {
     const std::size_t count = design_.modalities.size();
     for (std::size_t m = 0; m < count; ++m) {
         const ClassifierModality& modality = design_.modalities[m];
+        const Origin& origin = origins_[m];
         const std::int64_t edge = design_.window / modality.layout.scale;
-        const TensorSpec values{modality.stored, Shape{edge, edge, modality.layout.bands}};
+        const TensorSpec values{origin.stored, Shape{edge, edge, modality.layout.bands}};
         const TensorSpec mask{DType::u8, Shape{edge, edge}};
-        const InputTile* tile = modality.source ? &input.modalities[*modality.source] : nullptr;
+        const InputTile* tile = origin.source ? &input.modalities[*origin.source] : nullptr;
         const bool present = tile != nullptr && tile->valid_pixels > 0;
 
         device::ModalitySample sample;
@@ -86,7 +115,8 @@ void NetworkClassifier::assemble(std::int64_t place, const InputWindow& input) {
         sample.validity = view_of(present ? std::span<const std::uint8_t>(tile->validity) : nothing_, mask);
         sample.scale = modality.layout.scale;
         sample.bands = modality.layout.normalisation;
-        if (present && modality.base) sample.base = modality.base(tile->values, tile->validity);
+        if (present && modality.base)
+            sample.base = modality.base(tile->values, tile->validity, origin.stored);
         sample.output = sample_of(inputs_[m], place);
         backend_.sample_kernels().assemble(sample, {});
         presence_.as<float>()[static_cast<std::size_t>(place) * count + m] = present ? 1.0f : 0.0f;

@@ -13,16 +13,14 @@
 namespace terrane::predict {
 
 /// The value that a relative modality has subtracted under a window: from its stored values [pixels, bands]
-/// and validity, as the tile store computes it for a tile.
-using BaseOf =
-    std::function<float(std::span<const std::byte> values, std::span<const std::uint8_t> validity)>;
+/// of a type and its validity, as the tile store computes it for a tile.
+using BaseOf = std::function<float(std::span<const std::byte> values, std::span<const std::uint8_t> validity,
+                                   DType stored)>;
 
 /// One of the network's modalities.
 struct ClassifierModality {
-    data::ModalityLayout layout;        ///< as trained: bands, scale, normalisation
-    std::optional<std::size_t> source;  ///< its place among the scene's modalities; none: it is withheld
-    DType stored = DType::u8;           ///< the scene's element type
-    BaseOf base;                        ///< empty: nothing is subtracted
+    data::ModalityLayout layout;  ///< as trained: bands, scale, normalisation
+    BaseOf base;                  ///< empty: nothing is subtracted
 };
 
 /// What a network for prediction is built from.
@@ -47,6 +45,11 @@ class NetworkClassifier final : public WindowClassifier {
     graph::ParameterStore& parameters() { return *store_; }
     void parameters_changed() { program_->parameters_changed(); }
 
+    /// Takes windows of this scene from now on. A modality that it lacks is withheld. Throws Error E0545 (65)
+    /// if a modality's bands or scale are not those of the training, or if the scene has none of the
+    /// modalities.
+    void bind(const SceneSource& source);
+
     /// Bytes of parameters, program and results.
     std::size_t bytes() const;
 
@@ -56,6 +59,11 @@ class NetworkClassifier final : public WindowClassifier {
     std::span<const float> classify(const WindowBatch& batch) override;
 
   private:
+    /// Where a network's modality comes from.
+    struct Origin {
+        std::optional<std::size_t> source;  ///< its place among the scene's modalities; none: it is withheld
+        DType stored = DType::u8;           ///< the scene's element type
+    };
     void assemble(std::int64_t place, const InputWindow& input);
 
     ClassifierDesign design_;
@@ -63,6 +71,7 @@ class NetworkClassifier final : public WindowClassifier {
     device::SingleRank alone_;
     std::optional<graph::ParameterStore> store_;
     std::optional<graph::Program> program_;
+    std::vector<Origin> origins_;
     std::vector<TensorView> inputs_;
     TensorView presence_;
     TensorView output_;
