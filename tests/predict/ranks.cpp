@@ -1,7 +1,7 @@
-#include "predict/map_support.hpp"
-
 #include "comm/launch.hpp"
 #include "comm/world.hpp"
+#include "cpu/backend.hpp"
+#include "predict/small_network.hpp"
 #include "support/catch.hpp"
 #include "support/temporary_folder.hpp"
 
@@ -49,6 +49,42 @@ TEST_CASE("maps, confidences, scores and pictures of all ranks have the bytes of
         // Four products each, and the class names of both maps; no temporaries.
         const auto files = std::distance(std::filesystem::directory_iterator(folder), {});
         CHECK(files == 2 * 4 + 2);
+    }
+    all.barrier();
+}
+
+TEST_CASE("a network's map has the bytes of one rank's, for every batch") {
+    comm::Communicator& all = world().communicator();
+    const test::TemporaryFolder own;
+    std::string shared = own.path().string();
+    all.broadcast(shared, 0);
+    const std::filesystem::path folder = shared;
+    SyntheticScene scene(201, 233);
+    const auto backend = cpu::make_cpu_backend();
+    const auto predict = [&](const std::filesystem::path& map, std::int64_t batch,
+                             comm::Communicator& communicator) {
+        predict::NetworkClassifier network(test::small_design(64, batch), *backend);
+        test::fill(network, 5);
+        network.bind(scene);
+        predict::MapProducts products = test::products_for(map);
+        products.scores = true;
+        predict::SceneSettings settings;
+        settings.memory_budget = 2000 * megabyte;
+        settings.network_bytes = network.bytes();
+        const auto plan = plan_scene(scene, network, products, settings, communicator);
+        predict_scene(scene, test::scene_grid(scene), network, products, plan, communicator,
+                      [](const predict::RankProgress&) {});
+        return products;
+    };
+    const predict::MapProducts together = predict(folder / "together.tif", 4, all);
+    if (all.rank() == 0) {
+        const auto self = comm::self_communicator();
+        const predict::MapProducts alone = predict(folder / "alone.tif", 4, *self);
+        const predict::MapProducts single = predict(folder / "single.tif", 1, *self);
+        for (std::size_t i = 0; i < together.files().size(); ++i) {
+            CHECK(test::bytes_of(together.files()[i]) == test::bytes_of(alone.files()[i]));
+            CHECK(test::bytes_of(together.files()[i]) == test::bytes_of(single.files()[i]));
+        }
     }
     all.barrier();
 }
