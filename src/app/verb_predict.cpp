@@ -157,7 +157,10 @@ class ScenePredictor {
         const predict::SceneReport report = predict_scene(
             scene, scene.grid(), classifier_, job.products, plan, communicator,
             [&](const predict::RankProgress& state) { show(*job.files, state, communicator.size()); });
-        if (speaks) console_.line(describe(job, plan, report));
+        if (!speaks) return;
+        if (report.windows == 0)
+            log::warning("scene {} has no valid pixel: its map holds nodata only", job.files->id);
+        console_.line(describe(job, plan, report));
     }
 
   private:

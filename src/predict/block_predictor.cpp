@@ -20,7 +20,7 @@ std::vector<std::vector<float>> shares_of(const WindowAxis& axis, Range windows)
 BlockWork predict_block(SceneSource& source, WindowClassifier& classifier, const WindowGrid& grid,
                         const Block& block, std::vector<std::unique_ptr<WindowBatch>>& batches,
                         const BlendAccumulator::RowConsumer& consumer,
-                        const std::function<void(std::int64_t)>& windows_done) {
+                        const std::function<void(const BlockWork&)>& progress) {
     const std::int64_t window = classifier.window();
     TERRANE_ASSERT(window == grid.rows.layout().window && window == grid.columns.layout().window,
                    "the network's windows are {} wide", window);
@@ -46,7 +46,8 @@ BlockWork predict_block(SceneSource& source, WindowClassifier& classifier, const
                              probabilities.subspan(i * values, values), input.validity});
         }
         work.windows += static_cast<std::int64_t>(batch->windows().size());
-        windows_done(static_cast<std::int64_t>(batch->windows().size()));
+        work.waited_seconds = feeder.waited_seconds();
+        progress(work);
     }
     accumulator.finish();
     work.waited_seconds = feeder.waited_seconds();

@@ -14,11 +14,11 @@ struct BlockWork {
     double network_seconds = 0;
 };
 
-/// Predicts one block: hands its rows out from top to bottom, each once. `windows_done` is told after every
-/// batch how many windows it held. `batches` are the slots to read into, as for WindowFeeder.
+/// Predicts one block: hands its rows out from top to bottom, each once. `progress` is told after every
+/// batch what the block has cost so far. `batches` are the slots to read into, as for WindowFeeder.
 BlockWork predict_block(SceneSource& source, WindowClassifier& classifier, const WindowGrid& grid,
                         const Block& block, std::vector<std::unique_ptr<WindowBatch>>& batches,
                         const BlendAccumulator::RowConsumer& consumer,
-                        const std::function<void(std::int64_t)>& windows_done);
+                        const std::function<void(const BlockWork&)>& progress);
 
 }  // namespace terrane::predict

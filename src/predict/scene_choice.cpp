@@ -22,7 +22,8 @@ config::Modality& modality_called(config::Config& config, const std::string& nam
                 fmt::format("Use one of: {}.", names));
 }
 
-void replace_files(config::Config& config, const std::vector<std::string>& replacements) {
+/// Returns the names of the modalities whose files were replaced.
+std::set<std::string> replace_files(config::Config& config, const std::vector<std::string>& replacements) {
     std::set<std::string> replaced;
     for (const std::string& text : replacements) {
         const std::size_t equals = text.find('=');
@@ -35,6 +36,7 @@ void replace_files(config::Config& config, const std::vector<std::string>& repla
         // On the command line a path starts at the working folder, not at the configuration's.
         modality.files.push_back(std::filesystem::absolute(text.substr(equals + 1)).string());
     }
+    return replaced;
 }
 
 /// Whether none of a modality's files is there; patterns are left to those who expand them.
@@ -70,11 +72,13 @@ std::string file_name_of(const std::string& scene) {
 
 SceneChoice choose_scenes(const config::Config& config, const SceneRequest& request) {
     SceneChoice choice{config, {}, request.without};
-    replace_files(choice.config, request.replacements);
+    const std::set<std::string> replaced = replace_files(choice.config, request.replacements);
     for (const std::string& name : request.without) modality_called(choice.config, name, "--without " + name);
     if (request.missing_allowed) {
         for (const config::Modality& modality : choice.config.modalities) {
-            if (files_absent(choice.config, modality)) choice.withheld.push_back(modality.name);
+            // Files that were asked for by name must be there.
+            if (!replaced.contains(modality.name) && files_absent(choice.config, modality))
+                choice.withheld.push_back(modality.name);
         }
     }
     const std::string reference =

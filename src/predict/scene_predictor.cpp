@@ -94,11 +94,14 @@ SceneReport predict_scene(SceneSource& source, const raster::Grid& grid, WindowC
             const BlockWork work = predict_block(
                 source, classifier, plan.grid, blocks[b], batches,
                 [&](const BlendedRow& row) { writer.add(row); },
-                [&](std::int64_t windows) {
-                    state.windows += windows;
-                    state.seconds = now() - start;
-                    progress(state);
+                [&](const BlockWork& so_far) {
+                    RankProgress current = state;
+                    current.windows += so_far.windows;
+                    current.waited_seconds += so_far.waited_seconds;
+                    current.seconds = now() - start;
+                    progress(current);
                 });
+            state.windows += work.windows;
             writer.finish();
             state.waited_seconds += work.waited_seconds;
         }

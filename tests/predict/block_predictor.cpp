@@ -53,7 +53,7 @@ Picture picture_of(SceneSource& scene, std::int64_t window, std::int64_t stride,
                     std::ranges::copy(row.probabilities, picture.probabilities.begin() + first * 3);
                     std::ranges::copy(row.validity, picture.validity.begin() + first);
                 },
-                [&](std::int64_t windows) { done += windows; });
+                [&](const BlockWork& so_far) { done = so_far.windows; });
             CHECK(done == work.windows);
             picture.windows += work.windows;
         }
@@ -133,11 +133,11 @@ TEST_CASE("an error of the reading thread reaches the caller, and giving up earl
     const Block block{{0, 500}, {0, 300}};
     CHECK_THROWS_WITH(
         predict_block(
-            scene, classifier, grid, block, batches, [](const BlendedRow&) {}, [](std::int64_t) {}),
+            scene, classifier, grid, block, batches, [](const BlendedRow&) {}, [](const BlockWork&) {}),
         terrane::test::contains("broken.tif is truncated"));
     CHECK_THROWS_WITH(
         predict_block(
             scene, classifier, grid, block, batches,
-            [](const BlendedRow&) { throw std::runtime_error("the disk is full"); }, [](std::int64_t) {}),
+            [](const BlendedRow&) { throw std::runtime_error("the disk is full"); }, [](const BlockWork&) {}),
         terrane::test::contains("the disk is full"));
 }
