@@ -3,7 +3,6 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <variant>
 #include <vector>
 
@@ -11,12 +10,18 @@ namespace terrane::config {
 
 /// A TOML value as plain data, free of the parser's types, with the place it came from.
 struct Node {
+    struct Entry;
     using Array = std::vector<Node>;
-    using Table = std::vector<std::pair<std::string, Node>>;  ///< in the order of the file's keys by name
-    struct DateOrTime {};                                     ///< a TOML type that no option has
+    using Table = std::vector<Entry>;  ///< ordered by key
+    struct DateOrTime {};              ///< a TOML type that no option has
 
     std::variant<bool, std::int64_t, double, std::string, DateOrTime, Array, Table> value;
     std::string where;  ///< "scene.toml:12" or "--set"
+};
+
+struct Node::Entry {
+    std::string key;
+    Node node;
 };
 
 /// "an integer", "a string" ...: what a value is, for messages.

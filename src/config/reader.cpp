@@ -86,7 +86,9 @@ void Reader::read(const Node& document, const std::string& folder) {
 
 void Reader::read_table(const Table& table, void* object, const Node::Table& entries,
                         const std::string& prefix) {
-    for (const auto& [key, node] : entries) {
+    for (const Node::Entry& entry : entries) {
+        const std::string& key = entry.key;
+        const Node& node = entry.node;
         const std::string full = joined(prefix, key);
         const auto option = std::find_if(table.options.begin(), table.options.end(),
                                          [&](const Option& candidate) { return candidate.key == key; });
@@ -132,7 +134,7 @@ void Reader::read_list(const Table& table, void* parent, const Node& node, const
         for (const Option& option : table.options) {
             if (option.presence != Presence::required) continue;
             const bool given = std::any_of(values->begin(), values->end(),
-                                           [&](const auto& value) { return value.first == option.key; });
+                                           [&](const auto& value) { return value.key == option.key; });
             if (!given) {
                 throw Error(ExitCode::config_invalid, 507,
                             fmt::format("{}: entry {} of [[{}]] has no {}.", item.where, i + 1,

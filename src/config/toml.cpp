@@ -37,7 +37,7 @@ Node convert(const toml::node& from, const std::string& name) {
         for (const auto& [key, item] : *table) {
             Node entry = convert(item, name);
             if (!item.is_table() || key.source().begin.line != 0) entry.where = place(name, key.source());
-            entries.emplace_back(std::string(key.str()), std::move(entry));
+            entries.push_back({std::string(key.str()), std::move(entry)});
         }
         node.value = std::move(entries);
     } else {
