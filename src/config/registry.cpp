@@ -27,7 +27,7 @@ TableOf<Grid> grid() {
     table.option("tile", &Grid::tile, "edge of a stored tile").unit("pixels").at_least(16).at_most(8192);
     table
         .option("stride", &Grid::stride,
-                "distance of tile origins; 0: the tile edge, so that tiles don't overlap")
+                "distance of training tiles' origins; 0: the tile edge, so that tiles don't overlap")
         .unit("pixels")
         .at_least(0)
         .at_most(8192);

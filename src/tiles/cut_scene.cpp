@@ -1,6 +1,7 @@
 #include "tiles/cut_scene.hpp"
 
 #include <algorithm>
+#include <numeric>
 #include <optional>
 
 #include "base/error.hpp"
@@ -41,6 +42,30 @@ std::vector<std::int64_t> class_pixels(std::span<const std::uint8_t> label, std:
     return {counts.begin(), counts.begin() + static_cast<std::ptrdiff_t>(classes)};
 }
 
+/// Ignores the labels that earlier val and test tiles hold already, so that scores count every pixel once.
+class CountOnce {
+  public:
+    void apply(const TileRecord& tile, std::vector<std::uint8_t>& label) const {
+        if (tile.split == Split::train) return;
+        const raster::Window& own = tile.window;
+        for (const raster::Window& other : seen_) {
+            const std::int64_t left = std::max(own.column, other.column), top = std::max(own.row, other.row);
+            const std::int64_t right = std::min(own.column + own.width, other.column + other.width);
+            const std::int64_t bottom = std::min(own.row + own.height, other.row + other.height);
+            for (std::int64_t row = top; row < bottom && left < right; ++row) {
+                const auto begin = label.begin() + ((row - own.row) * own.width + left - own.column);
+                std::fill(begin, begin + (right - left), ignored_label);
+            }
+        }
+    }
+    void add(const TileRecord& tile) {
+        if (tile.split != Split::train) seen_.push_back(tile.window);
+    }
+
+  private:
+    std::vector<raster::Window> seen_;
+};
+
 }  // namespace
 
 void count_labels(raster::AlignedScene& scene, const LabelCoding& coding, std::vector<Block*>& blocks) {
@@ -64,16 +89,24 @@ std::vector<TileRecord> cut_scene(const config::Config& config, const Manifest& 
     LabelWindow labels(scene, coding);
     const auto tile_pixels = static_cast<double>(config.grid.tile * config.grid.tile);
     std::vector<TileRecord> tiles;
+    std::vector<std::uint8_t> label;
+    CountOnce once;
     for (const SplitPart& part : tile_windows(config, scene.grid(), plan)) {
         TileRecord tile;
-        tile.class_pixels = class_pixels(labels.read(part.window), coding.classes());
-        std::int64_t labelled = 0;
-        for (const std::int64_t count : tile.class_pixels) labelled += count;
-        if (labelled == 0 || static_cast<double>(labelled) < config.grid.min_valid * tile_pixels) continue;
         tile.index = static_cast<std::int64_t>(tiles.size());
         tile.window = part.window;
         tile.split = part.split;
         tile.block = part.block;
+        const auto read = labels.read(part.window);
+        label.assign(read.begin(), read.end());
+        const auto labelled =
+            tile_pixels - static_cast<double>(std::count(label.begin(), label.end(), ignored_label));
+        if (labelled < config.grid.min_valid * tile_pixels) continue;
+        once.apply(tile, label);
+        tile.class_pixels = class_pixels(label, coding.classes());
+        if (std::accumulate(tile.class_pixels.begin(), tile.class_pixels.end(), std::int64_t{0}) == 0)
+            continue;
+        once.add(tile);
         tiles.push_back(std::move(tile));
     }
     record.tiles = static_cast<std::int64_t>(tiles.size());
@@ -88,6 +121,7 @@ std::vector<TileRecord> cut_scene(const config::Config& config, const Manifest& 
     std::vector<std::uint8_t> mask;
     std::vector<float> scratch;
     std::vector<std::int64_t> valid(layout.modalities.size());
+    CountOnce once_more;
     for (TileRecord& tile : tiles) {
         for (std::size_t m = 0; m < layout.modalities.size(); ++m) {
             const StoredModality& stored = layout.modalities[m];
@@ -110,8 +144,11 @@ std::vector<TileRecord> cut_scene(const config::Config& config, const Manifest& 
             writer->write_modality(tile.index, m, values, mask);
             tile.modalities.push_back(result);
         }
-        const auto label = labels.read(tile.window);
-        tile.label_crc = crc32c(std::as_bytes(label));
+        const auto read = labels.read(tile.window);
+        label.assign(read.begin(), read.end());
+        once_more.apply(tile, label);
+        once_more.add(tile);
+        tile.label_crc = crc32c(std::as_bytes(std::span(label)));
         writer->write_label(tile.index, label);
     }
     for (std::size_t m = 0; m < valid.size() && !tiles.empty(); ++m) {

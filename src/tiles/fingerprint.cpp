@@ -9,6 +9,7 @@ namespace terrane::tiles {
 std::string data_fingerprint(const config::Config& config) {
     using Json = nlohmann::ordered_json;
     Json json;
+    json["rules"] = 2;  // of cutting; a store cut by older rules is rebuilt
     const config::Grid& grid = config.grid;
     json["grid"] = {grid.reference, grid.crs,    grid.resolution, grid.extent,
                     grid.tile,      grid.stride, grid.min_valid};

@@ -47,8 +47,17 @@ raster::Window window_inside(const raster::Grid& grid, const raster::Bounds& bou
     return window;
 }
 
-std::int64_t block_count(std::int64_t edge, std::int64_t block) {
-    return std::max<std::int64_t>(1, edge / block);
+/// Most blocks along an edge that are all at least `block` wide when borders lie at multiples of `align`.
+std::int64_t block_count(std::int64_t edge, std::int64_t block, std::int64_t align) {
+    for (std::int64_t count = edge / block; count > 1; --count) {
+        std::int64_t narrowest = edge;
+        for (std::int64_t i = 0; i < count; ++i) {
+            const std::int64_t end = i + 1 == count ? edge : edge * (i + 1) / count / align * align;
+            narrowest = std::min(narrowest, end - edge * i / count / align * align);
+        }
+        if (narrowest >= block) return count;
+    }
+    return 1;
 }
 
 double score(const std::vector<Block>& blocks, const std::vector<Split>& splits,
@@ -114,20 +123,20 @@ std::vector<Block> make_blocks(const config::Config& config, const std::vector<r
     std::int64_t gap = 0;
     for (const raster::Grid& grid : grids) gap = std::max(gap, round_up(buffer_pixels(config, grid), 2));
     const std::int64_t align = tile_alignment(config);
-    const std::int64_t smallest = tile + gap + align - 1;  // borders move to multiples of align
+    const std::int64_t smallest = tile + gap;
     std::int64_t edge = std::max(smallest, config.split.block * tile);
     const auto total = [&] {
         std::int64_t count = 0;
         for (const raster::Grid& grid : grids)
-            count += block_count(grid.width, edge) * block_count(grid.height, edge);
+            count += block_count(grid.width, edge, align) * block_count(grid.height, edge, align);
         return count;
     };
     while (edge > smallest && total() < fewest_blocks) edge = std::max(smallest, edge * 4 / 5);
     std::vector<Block> blocks;
     for (std::size_t scene = 0; scene < grids.size(); ++scene) {
         const raster::Grid& grid = grids[scene];
-        const std::int64_t columns = block_count(grid.width, edge);
-        const std::int64_t rows = block_count(grid.height, edge);
+        const std::int64_t columns = block_count(grid.width, edge, align);
+        const std::int64_t rows = block_count(grid.height, edge, align);
         const auto border = [&](std::int64_t i, std::int64_t count, std::int64_t length) {
             return i == count ? length : length * i / count / align * align;
         };
@@ -277,11 +286,12 @@ ScenePlan plan_scene(const config::Config& config, std::size_t scene, const std:
 std::vector<SplitPart> tile_windows(const config::Config& config, const raster::Grid& grid,
                                     const ScenePlan& plan) {
     const std::int64_t tile = config.grid.tile;
-    const std::int64_t stride = config.grid.stride > 0 ? config.grid.stride : tile;
     const std::int64_t align = tile_alignment(config);
     std::vector<SplitPart> result;
-    std::vector<std::pair<std::int64_t, std::int64_t>> taken;
     for (const SplitPart& part : plan.parts) {
+        // Overlap gives training more views of each place; scores need each place once.
+        const bool overlapping = part.split == Split::train && config.grid.stride > 0;
+        const std::int64_t stride = overlapping ? config.grid.stride : tile;
         for (const std::int64_t row : starts(part.window.row, part.window.height, tile, stride, align)) {
             for (const std::int64_t column :
                  starts(part.window.column, part.window.width, tile, stride, align)) {

@@ -116,6 +116,12 @@ TEST_CASE("blocks give every split tiles, every class to train, and keep the buf
     const TileStore store(folder.path() / "tiles");
     const auto train = pixels_of(store, Split::train), val = pixels_of(store, Split::val),
                test = pixels_of(store, Split::test);
+    for (const Split split : {Split::val, Split::test}) {
+        // Every labelled pixel of val and test counts once, and none is lost.
+        const auto counts = store.class_pixels(split);
+        REQUIRE(counts[0] + counts[1] + counts[2] ==
+                static_cast<std::int64_t>(split == Split::val ? val.size() : test.size()));
+    }
     REQUIRE_FALSE(train.empty());
     REQUIRE_FALSE(val.empty());
     REQUIRE_FALSE(test.empty());
