@@ -3,7 +3,7 @@
 # Usage: scripts/demo.sh              on a synthetic scene made on the spot
 #        scripts/demo.sh CONFIG.toml  on the rasters that the configuration names
 # Environment: TERRANE_RANKS (2), TERRANE_DEMO (demo/<name>: the output folder),
-#              TERRANE_SIZE (edge of the synthetic scene in pixels, 1024)
+#              TERRANE_SIZE (edge of the synthetic scene in pixels, 2048)
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 config=${1:-}
@@ -45,7 +45,7 @@ step() {
 map="$out/map_{scene}.tif"  # a configuration may name several scenes
 if [ -z "$config" ]; then
   map="$out/map.tif"
-  step "$terrane" data synth -o "$out/scene" --size "${TERRANE_SIZE:-1024}" --seed 7 --overwrite
+  step "$terrane" data synth -o "$out/scene" --size "${TERRANE_SIZE:-2048}" --seed 7 --overwrite
   config="$out/scene/scene.toml"
 fi
 step "$terrane" data build -c "$config" -o "$out/tiles"
