@@ -1,7 +1,7 @@
 #include <array>
 #include <optional>
 
-#include "cpu/dnnl_primitives.hpp"
+#include "cpu/dnnl_layer_pass.hpp"
 #include "cpu/plans.hpp"
 #include "device/buffer.hpp"
 
@@ -14,6 +14,7 @@ namespace {
 using dnnl::memory;
 using onednn::Desc;
 using onednn::Described;
+using onednn::Operand;
 using onednn::Primitive;
 
 /// A rank-3 tensor as stored, or read with rows and columns exchanged.
@@ -24,29 +25,52 @@ Desc matrix(const TensorSpec& spec, memory::data_type type, bool transposed) {
     return Desc({shape[0], columns, rows}, type, memory::dims{rows * columns, 1, columns});
 }
 
-/// One product, with its scratchpad in the workspace.
+/// The operands of one product as terrane stores them.
+struct Matrices {
+    TensorSpec left, right, result;
+    bool turn_left = false, turn_right = false;
+
+    Desc left_desc(memory::data_type type) const { return matrix(left, type, turn_left); }
+    Desc right_desc(memory::data_type type) const { return matrix(right, type, turn_right); }
+    Desc result_desc(memory::data_type type) const { return matrix(result, type, false); }
+};
+
+/// One product. Where the machine has no bf16 arithmetic, f32 copies of the operands and the library's
+/// scratchpad lie in the workspace.
 class Product {
   public:
-    Product(const Described& described)
-        : primitive_(described.primitive), implementation_(described.implementation) {
+    Product(const Matrices& matrices, memory::data_type stored, const Described& described)
+        : implementation_(described.implementation),
+          left_(matrices.left_desc(stored), described.source, Operand::Direction::read, workspace_),
+          right_(matrices.right_desc(stored), described.weights, Operand::Direction::read, workspace_),
+          result_(matrices.result_desc(stored), described.destination, Operand::Direction::written,
+                  workspace_),
+          scratchpad_offset_(workspace_),
+          primitive_(described.primitive) {
+        if (left_.copied()) implementation_ += "+reorder";
+        workspace_ += device::aligned(primitive_.scratchpad_bytes());
         primitive_.attach(DNNL_ARG_SRC, described.source);
         primitive_.attach(DNNL_ARG_WEIGHTS, described.weights);
         primitive_.attach(DNNL_ARG_DST, described.destination);
     }
 
     void run(const std::byte* left, const std::byte* right, std::byte* result, std::byte* workspace) {
-        primitive_.set(DNNL_ARG_SRC, left);
-        primitive_.set(DNNL_ARG_WEIGHTS, right);
-        primitive_.set(DNNL_ARG_DST, result);
-        primitive_.set(DNNL_ARG_SCRATCHPAD, workspace);
+        primitive_.set(DNNL_ARG_SRC, left_.enter(left, workspace));
+        primitive_.set(DNNL_ARG_WEIGHTS, right_.enter(right, workspace));
+        primitive_.set(DNNL_ARG_DST, result_.enter(result, workspace));
+        primitive_.set(DNNL_ARG_SCRATCHPAD, workspace + scratchpad_offset_);
         primitive_.run();
+        result_.leave(result, workspace);
     }
     const std::string& implementation() const { return implementation_; }
-    std::size_t workspace_bytes() const { return device::aligned(primitive_.scratchpad_bytes()); }
+    std::size_t workspace_bytes() const { return workspace_; }
 
   private:
-    Primitive primitive_;
+    std::size_t workspace_ = 0;
     std::string implementation_;
+    Operand left_, right_, result_;
+    std::size_t scratchpad_offset_;
+    Primitive primitive_;
 };
 
 class MatMulPlan final : public device::OpPlan {
@@ -62,23 +86,29 @@ class MatMulPlan final : public device::OpPlan {
         }
         auto plan = std::unique_ptr<MatMulPlan>(new MatMulPlan(op));
         std::string reason;
-        const auto product = [&](const Desc& left, const Desc& right, const Desc& result,
-                                 std::optional<Product>& into, std::size_t& workspace) {
-            const Described described = onednn::describe_product(left, right, result, op.scale);
-            if (!described || described.is_reference()) {
-                reason = fmt::format("oneDNN {} offers {}", onednn::version(),
-                                     described ? described.implementation : "nothing");
-                return;
+        const auto product = [&](const Matrices& matrices, std::optional<Product>& into,
+                                 std::size_t& workspace) {
+            std::string offers;
+            for (const memory::data_type compute : {type, memory::data_type::f32}) {
+                const Described described =
+                    onednn::describe_product(matrices.left_desc(compute), matrices.right_desc(compute),
+                                             matrices.result_desc(compute), op.scale);
+                if (described && !described.is_reference()) {
+                    into.emplace(matrices, type, described);
+                    workspace = std::max(workspace, into->workspace_bytes());
+                    return;
+                }
+                offers += offers.empty() ? "" : ", in f32 ";
+                offers += described ? described.implementation : "nothing";
             }
-            into.emplace(described);
-            workspace = std::max(workspace, into->workspace_bytes());
+            reason = fmt::format("oneDNN {} on {} offers {}", onednn::version(), onednn::instruction_set(),
+                                 offers);
         };
         const bool turn_a = op.transpose_a == ops::Transpose::yes;
         const bool turn_b = op.transpose_b == ops::Transpose::yes;
         const TensorSpec &a = inputs[0], &b = inputs[1], &c = request.descriptor.outputs[0];
         device::Requirements& needs = plan->requirements_;
-        product(matrix(a, type, turn_a), matrix(b, type, turn_b), matrix(c, type, false), plan->forward_,
-                needs.forward_workspace);
+        product({a, b, c, turn_a, turn_b}, plan->forward_, needs.forward_workspace);
         const auto wanted = [&](std::size_t input) {
             return request.mode == device::Mode::training && input < request.gradient_wanted.size() &&
                    request.gradient_wanted[input];
@@ -86,22 +116,14 @@ class MatMulPlan final : public device::OpPlan {
         // With op(a) * op(b) = c: d op(a) = dc * op(b)^T and d op(b) = op(a)^T * dc; a transposed operand's
         // gradient is the transposed product, formed in the stored orientation.
         if (wanted(0) && reason.empty()) {
-            if (turn_a) {
-                product(matrix(b, type, turn_b), matrix(c, type, true), matrix(a, type, false),
-                        plan->backward_a_, needs.backward_workspace);
-            } else {
-                product(matrix(c, type, false), matrix(b, type, !turn_b), matrix(a, type, false),
-                        plan->backward_a_, needs.backward_workspace);
-            }
+            const Matrices matrices =
+                turn_a ? Matrices{b, c, a, turn_b, true} : Matrices{c, b, a, false, !turn_b};
+            product(matrices, plan->backward_a_, needs.backward_workspace);
         }
         if (wanted(1) && reason.empty()) {
-            if (turn_b) {
-                product(matrix(c, type, true), matrix(a, type, turn_a), matrix(b, type, false),
-                        plan->backward_b_, needs.backward_workspace);
-            } else {
-                product(matrix(a, type, !turn_a), matrix(c, type, false), matrix(b, type, false),
-                        plan->backward_b_, needs.backward_workspace);
-            }
+            const Matrices matrices =
+                turn_b ? Matrices{c, a, b, true, turn_a} : Matrices{a, c, b, !turn_a, false};
+            product(matrices, plan->backward_b_, needs.backward_workspace);
         }
         if (!reason.empty()) return Refusal{reason};
         return plan;

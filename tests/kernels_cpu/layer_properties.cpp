@@ -170,7 +170,7 @@ TEST_CASE("a run allocates no memory that grows with the tensors") {
             INFO(runner.plan->implementation() << " " << example.x.text() << ": " << allocated_blocks
                                                << " blocks, the largest " << largest_block << " bytes");
             CHECK(largest_block <= 512);
-            CHECK(allocated_blocks <= 64);
+            CHECK(allocated_blocks <= 160);  // up to eight calls where layouts have to be changed
         }
     }
 }
