@@ -47,15 +47,14 @@ Case case_called(const std::string& name) {
     return parity;
 }
 
-/// Values no layer is indifferent to: norm scales around 1, biases around 0, weights as initialised.
+/// Values no layer is indifferent to: noise on the initial scales (1, or 0 at the end of a residual block)
+/// and biases.
 void randomise_norms(graph::ParameterStore& store, std::uint64_t seed) {
     for (const auto& entry : store.entries()) {
         if (entry.shape.rank() != 1) continue;
         PhiloxStream random(100 + seed, stream_of(entry.name));
-        const bool scale = entry.name.ends_with(".weight");
-        for (float& value : store.parameter(entry).span<float>()) {
-            value = static_cast<float>((scale ? 1.0 : 0.0) + 0.2 * random.normal());
-        }
+        for (float& value : store.parameter(entry).span<float>())
+            value += static_cast<float>(0.2 * random.normal());
     }
 }
 
