@@ -80,11 +80,11 @@ schedule = "cosine"
 warmup_steps = 30
 
 [train]
-steps = 480                # whatever the size of the scene
+steps = 1000               # whatever the size of the scene
 global_batch = 8
 
 [eval]
-every_steps = 120
+every_steps = 200
 
 [data]
 tiles = "tiles"
