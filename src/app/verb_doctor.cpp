@@ -151,7 +151,7 @@ ExitCode run_doctor(Invocation& invocation) {
         gpus == 0
             ? "gpu      none seen; terrane computes on the CPU\n"
             : fmt::format(
-                  "gpu      {} NVIDIA seen, but this program has no CUDA backend: it computes on the CPU\n",
+                  "gpu      {} NVIDIA seen, but the CUDA backend has few ops so far: terrane computes on the CPU\n",
                   gpus);
 
     const std::string out = invocation.config().runtime.out;
