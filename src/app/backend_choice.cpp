@@ -12,8 +12,4 @@ std::unique_ptr<device::Backend> choose_backend(const std::string& device) {
     return cpu::make_cpu_backend();
 }
 
-DType compute_type(const std::string& precision) {
-    return precision == "bf16" ? DType::bf16 : DType::f32;
-}
-
 }  // namespace terrane::app

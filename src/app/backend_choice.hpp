@@ -12,7 +12,4 @@ namespace terrane::app {
 /// had.
 std::unique_ptr<device::Backend> choose_backend(const std::string& device);
 
-/// "fp32" or "bf16" as the type of activations.
-DType compute_type(const std::string& precision);
-
 }  // namespace terrane::app

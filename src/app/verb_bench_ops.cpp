@@ -2,6 +2,7 @@
 #include "app/output.hpp"
 #include "app/verb.hpp"
 #include "bench/ops.hpp"
+#include "train/network_setup.hpp"
 
 namespace terrane::app {
 
@@ -25,7 +26,7 @@ std::vector<bench::OpCase> cases_of(const Invocation& invocation, DType compute)
 }
 
 ExitCode run_bench_ops(Invocation& invocation) {
-    const DType compute = compute_type(invocation.text("precision", "fp32"));
+    const DType compute = train::compute_type(invocation.text("precision", "fp32"));
     const auto backend = choose_backend(invocation.config().runtime.device);
     const bench::OpsResult result =
         bench::measure_ops(*backend, cases_of(invocation, compute), compute,

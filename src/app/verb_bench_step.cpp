@@ -3,6 +3,7 @@
 #include "app/output.hpp"
 #include "app/verb.hpp"
 #include "bench/step.hpp"
+#include "train/network_setup.hpp"
 
 namespace terrane::app {
 
@@ -12,7 +13,7 @@ ExitCode run_bench_step(Invocation& invocation) {
     bench::StepOptions options;
     options.model = invocation.config().model;
     options.inputs = network_inputs(invocation);
-    options.compute = compute_type(invocation.text("precision", invocation.config().train.precision));
+    options.compute = train::compute_type(invocation.text("precision", invocation.config().train.precision));
     options.steps = static_cast<int>(invocation.integer("steps", options.steps));
     options.warm_up = static_cast<int>(invocation.integer("warm-up", options.warm_up));
     options.per_node = invocation.has("per-node");

@@ -90,7 +90,7 @@ ExitCode run_evaluate(Invocation& invocation) {
     graph::ParameterStore parameters(
         *backend, nets::build_network(config.model, config.loss,
                                       train::network_inputs(source.layout(), batch, source.layout().edge),
-                                      nets::Task::evaluate, train::compute_type(config.train)));
+                                      nets::Task::evaluate, train::compute_type(config.train.precision)));
     train::load_model(file, parameters, *backend);
     train::require_equal_parameters(parameters, *backend, invocation.communicator());
     train::Evaluator evaluator(config, source, batch, *backend, parameters, invocation.communicator());

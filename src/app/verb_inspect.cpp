@@ -6,6 +6,7 @@
 #include "app/output.hpp"
 #include "app/verb.hpp"
 #include "graph/summary.hpp"
+#include "train/network_setup.hpp"
 
 namespace terrane::app {
 
@@ -44,7 +45,7 @@ ExitCode run_inspect(Invocation& invocation) {
     config::Config config = invocation.config();
     config.model.name = invocation.text("model", config.model.name);
     const nets::NetworkInputs inputs = network_inputs(invocation);
-    const DType compute = compute_type(config.train.precision);
+    const DType compute = train::compute_type(config.train.precision);
     const int moments = config.optim.name == "adamw" ? 2 : 1;
     const auto backend = choose_backend(config.runtime.device);
     const auto plan_for = [&](std::int64_t batch) {

@@ -17,6 +17,7 @@
 #include "report/console.hpp"
 #include "tiles/statistics.hpp"
 #include "train/model_files.hpp"
+#include "train/network_setup.hpp"
 
 namespace terrane::app {
 
@@ -68,7 +69,7 @@ predict::BaseOf base_of(const config::Config& config, const data::ModalityLayout
 predict::ClassifierDesign design_of(const config::Config& config, const train::ModelDescription& model) {
     predict::ClassifierDesign design;
     design.model = model.model;
-    design.compute = compute_type(config.train.precision);
+    design.compute = train::compute_type(config.train.precision);
     design.window = config.predict.window > 0 ? config.predict.window : model.crop;
     design.batch = config.predict.batch;
     design.classes = static_cast<std::int64_t>(model.classes.size());

@@ -14,7 +14,7 @@ graph::ProgramPlan plan_evaluation(const config::Config& config, const data::Til
                                    std::int64_t batch, device::Backend& backend) {
     return graph::plan_program(
         nets::build_network(config.model, config.loss, network_inputs(layout, batch, layout.edge),
-                            nets::Task::evaluate, compute_type(config.train)),
+                            nets::Task::evaluate, compute_type(config.train.precision)),
         backend);
 }
 

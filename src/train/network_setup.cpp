@@ -14,11 +14,11 @@ nets::NetworkInputs network_inputs(const data::TileLayout& layout, std::int64_t 
     return inputs;
 }
 
-DType compute_type(const config::Train& settings) {
-    if (settings.precision == "fp32") return DType::f32;
-    if (settings.precision == "bf16") return DType::bf16;
+DType compute_type(const std::string& precision) {
+    if (precision == "fp32") return DType::f32;
+    if (precision == "bf16") return DType::bf16;
     throw Error(ExitCode::config_invalid, 511,
-                fmt::format("train.precision \"{}\" is unknown.", settings.precision),
+                fmt::format("train.precision \"{}\" is unknown.", precision),
                 "Choose fp32 or bf16.");
 }
 

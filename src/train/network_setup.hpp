@@ -13,7 +13,7 @@ namespace terrane::train {
 nets::NetworkInputs network_inputs(const data::TileLayout& layout, std::int64_t batch, std::int64_t edge);
 
 /// The type of activations by train.precision (fp32, bf16). Throws Error E0511 (78) for anything else.
-DType compute_type(const config::Train& settings);
+DType compute_type(const std::string& precision);
 
 /// The input slots of a program built by nets::build_network for this layout.
 data::InputSlots input_slots(const graph::Program& program, const data::TileLayout& layout);

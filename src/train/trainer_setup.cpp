@@ -21,7 +21,7 @@ graph::ProgramPlan plan_training(const TrainingSetup& setup, std::int64_t batch,
     const config::Config& config = setup.config;
     return graph::plan_program(
         nets::build_network(config.model, config.loss, network_inputs(setup.training.layout(), batch, crop),
-                            nets::Task::train, compute_type(config.train)),
+                            nets::Task::train, compute_type(config.train.precision)),
         setup.backend);
 }
 

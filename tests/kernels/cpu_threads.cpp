@@ -29,6 +29,7 @@ bool splits_weight_gradient(const OpCase& one) {
 }  // namespace
 
 TEST_CASE("one, two and five threads give equal bits, but for oneDNN's weight gradients", "[cases]") {
+    int compared = 0;
     for (const OpCase& one : selected_cases()) {
         RunOptions options;
         if (splits_weight_gradient(one)) {
@@ -40,7 +41,8 @@ TEST_CASE("one, two and five threads give equal bits, but for oneDNN's weight gr
             INFO(reproducer(one, options) << ", " << threads << " threads");
             const std::string wrong = differences(one, with_threads(threads, one, options), single, {});
             if (!wrong.empty()) FAIL_CHECK(one.name << " [" << single.implementation << "]: " << wrong);
+            ++compared;
         }
     }
-    SUCCEED();
+    CHECK(compared > 0);
 }
