@@ -4,58 +4,10 @@
 #include "cpu/multiply_rows.hpp"
 #include "cpu/parallel.hpp"
 #include "cpu/plan_support.hpp"
-#include "formulas/dropout.hpp"
+#include "cpu/uniform_draws.hpp"
 
 namespace terrane::cpu {
 namespace {
-
-/// One sample's draws; see formulas::dropout_keeps.
-struct Draw {
-    std::uint64_t seed, stream;
-    std::int64_t step, sample, elements;
-    double probability;
-
-    bool keeps(std::int64_t element) const {
-        return formulas::dropout_keeps(seed, stream, step, sample, elements, element, probability);
-    }
-};
-
-constexpr std::int64_t drawn = 64;  // elements at once
-
-/// The uniform numbers of `drawn` elements from `first` on: Philox as in base/philox.hpp, round by round over
-/// all elements, so that it vectorises.
-TERRANE_INLINE void draw_uniform(const Draw& draw, std::int64_t first, float* uniform) {
-    std::uint32_t word0[drawn], word1[drawn], word2[drawn], word3[drawn];
-    const std::uint64_t stream = draw.stream ^ static_cast<std::uint64_t>(draw.step);
-    const auto base = static_cast<std::uint64_t>(draw.sample * draw.elements + first);
-#pragma omp simd
-    for (std::int64_t i = 0; i < drawn; ++i) {
-        const std::uint64_t index = base + static_cast<std::uint64_t>(i);
-        word0[i] = static_cast<std::uint32_t>(index);
-        word1[i] = static_cast<std::uint32_t>(index >> 32);
-        word2[i] = static_cast<std::uint32_t>(stream);
-        word3[i] = static_cast<std::uint32_t>(stream >> 32);
-    }
-    auto key0 = static_cast<std::uint32_t>(draw.seed);
-    auto key1 = static_cast<std::uint32_t>(draw.seed >> 32);
-    for (int round = 0; round < 10; ++round) {
-#pragma omp simd
-        for (std::int64_t i = 0; i < drawn; ++i) {
-            const std::uint64_t product0 = std::uint64_t{0xD2511F53u} * word0[i];
-            const std::uint64_t product1 = std::uint64_t{0xCD9E8D57u} * word2[i];
-            word0[i] = static_cast<std::uint32_t>(product1 >> 32) ^ word1[i] ^ key0;
-            word1[i] = static_cast<std::uint32_t>(product1);
-            word2[i] = static_cast<std::uint32_t>(product0 >> 32) ^ word3[i] ^ key1;
-            word3[i] = static_cast<std::uint32_t>(product0);
-        }
-        key0 += 0x9E3779B9u;
-        key1 += 0xBB67AE85u;
-    }
-#pragma omp simd
-    for (std::int64_t i = 0; i < drawn; ++i) {
-        uniform[i] = static_cast<float>(static_cast<std::int32_t>(word0[i] >> 8)) * 0x1.0p-24f;
-    }
-}
 
 template <typename T>
 TERRANE_INLINE void drop_elements(const T* x, T* y, Draw draw, std::int64_t begin, std::int64_t end,

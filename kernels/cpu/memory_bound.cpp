@@ -56,6 +56,9 @@ std::span<const Candidate> candidates(const ops::Multiply&) {
 std::span<const Candidate> candidates(const ops::Pool&) {
     return loops<make_pool>();
 }
+std::span<const Candidate> candidates(const ops::PositionalEmbedding&) {
+    return loops<make_positional_embedding>();
+}
 std::span<const Candidate> candidates(const ops::Resize&) {
     return loops<make_resize>();
 }

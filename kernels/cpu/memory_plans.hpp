@@ -19,6 +19,7 @@ Offer make_group_norm(const device::PlanRequest& request);
 Offer make_layer_norm(const device::PlanRequest& request);
 Offer make_multiply(const device::PlanRequest& request);
 Offer make_pool(const device::PlanRequest& request);
+Offer make_positional_embedding(const device::PlanRequest& request);
 Offer make_resize(const device::PlanRequest& request);
 Offer make_slice(const device::PlanRequest& request);
 Offer make_softmax(const device::PlanRequest& request);

@@ -32,6 +32,9 @@ std::span<const Candidate> candidates(const ops::TransposedConvolution& op);
 std::span<const Candidate> candidates(const ops::Linear& op);
 std::span<const Candidate> candidates(const ops::MatMul& op);
 
+// attention.cpp
+std::span<const Candidate> candidates(const ops::Attention& op);
+
 // memory_bound.cpp
 std::span<const Candidate> candidates(const ops::Activation& op);
 std::span<const Candidate> candidates(const ops::AdaptivePool& op);
@@ -47,6 +50,7 @@ std::span<const Candidate> candidates(const ops::GroupNorm& op);
 std::span<const Candidate> candidates(const ops::LayerNorm& op);
 std::span<const Candidate> candidates(const ops::Multiply& op);
 std::span<const Candidate> candidates(const ops::Pool& op);
+std::span<const Candidate> candidates(const ops::PositionalEmbedding& op);
 std::span<const Candidate> candidates(const ops::Resize& op);
 std::span<const Candidate> candidates(const ops::Slice& op);
 std::span<const Candidate> candidates(const ops::Softmax& op);

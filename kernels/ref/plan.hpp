@@ -64,6 +64,7 @@ std::unique_ptr<device::OpPlan> make_typed(const Op& op, const device::PlanReque
 std::unique_ptr<device::OpPlan> make(const ops::Activation& op, const device::PlanRequest& request);
 std::unique_ptr<device::OpPlan> make(const ops::AdaptivePool& op, const device::PlanRequest& request);
 std::unique_ptr<device::OpPlan> make(const ops::Add& op, const device::PlanRequest& request);
+std::unique_ptr<device::OpPlan> make(const ops::Attention& op, const device::PlanRequest& request);
 std::unique_ptr<device::OpPlan> make(const ops::BatchNorm& op, const device::PlanRequest& request);
 std::unique_ptr<device::OpPlan> make(const ops::Classify& op, const device::PlanRequest& request);
 std::unique_ptr<device::OpPlan> make(const ops::Concat& op, const device::PlanRequest& request);
@@ -78,6 +79,7 @@ std::unique_ptr<device::OpPlan> make(const ops::Linear& op, const device::PlanRe
 std::unique_ptr<device::OpPlan> make(const ops::MatMul& op, const device::PlanRequest& request);
 std::unique_ptr<device::OpPlan> make(const ops::Multiply& op, const device::PlanRequest& request);
 std::unique_ptr<device::OpPlan> make(const ops::Pool& op, const device::PlanRequest& request);
+std::unique_ptr<device::OpPlan> make(const ops::PositionalEmbedding& op, const device::PlanRequest& request);
 std::unique_ptr<device::OpPlan> make(const ops::Resize& op, const device::PlanRequest& request);
 std::unique_ptr<device::OpPlan> make(const ops::Slice& op, const device::PlanRequest& request);
 std::unique_ptr<device::OpPlan> make(const ops::Softmax& op, const device::PlanRequest& request);

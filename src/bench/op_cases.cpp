@@ -108,6 +108,10 @@ std::vector<OpCase> assorted_cases(std::int64_t batch, std::int64_t crop, DType 
               {spec({batch * 6, tokens, 64}), spec({batch * 6, tokens, 64})}});
     list.add(
         {"matmul p v", ops::MatMul{}, {spec({batch * 6, tokens, tokens}), spec({batch * 6, tokens, 64})}});
+    list.add({"attention 12 heads of 64", ops::Attention{.heads = 12}, {spec({batch, 197, 3 * 768})}});
+    list.add({"attention 4 heads of 32",
+              ops::Attention{.heads = 4, .form = ops::AttentionInputs::keys_with_values},
+              {spec({batch, 1024, 128}), spec({batch, 1024, 256})}});
     list.add({"depthwise 3x3", ops::Convolution{.groups = 128}, {spec(map), parameter({128, 3, 3, 1})}});
     list.add({"transposed 2x2 s2",
               ops::TransposedConvolution{},

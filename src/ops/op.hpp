@@ -7,6 +7,7 @@
 #include "ops/activation.hpp"
 #include "ops/adaptive_pool.hpp"
 #include "ops/add.hpp"
+#include "ops/attention.hpp"
 #include "ops/batch_norm.hpp"
 #include "ops/classify.hpp"
 #include "ops/concat.hpp"
@@ -21,6 +22,7 @@
 #include "ops/matmul.hpp"
 #include "ops/multiply.hpp"
 #include "ops/pool.hpp"
+#include "ops/positional_embedding.hpp"
 #include "ops/resize.hpp"
 #include "ops/slice.hpp"
 #include "ops/softmax.hpp"
@@ -29,9 +31,9 @@
 namespace terrane::ops {
 
 /// The closed set of operations. A backend that lacks one says so when its plan is made, never in a step.
-using Op = std::variant<Activation, AdaptivePool, Add, BatchNorm, Classify, Concat, Convolution, CrossEntropy,
-                        Dice, Dropout, GatedSum, GroupNorm, LayerNorm, Linear, MatMul, Multiply, Pool, Resize,
-                        Slice, Softmax, TransposedConvolution>;
+using Op = std::variant<Activation, AdaptivePool, Add, Attention, BatchNorm, Classify, Concat, Convolution,
+                        CrossEntropy, Dice, Dropout, GatedSum, GroupNorm, LayerNorm, Linear, MatMul, Multiply,
+                        Pool, PositionalEmbedding, Resize, Slice, Softmax, TransposedConvolution>;
 
 /// An op together with what it is applied to: all a backend needs to plan it.
 struct OpDescriptor {

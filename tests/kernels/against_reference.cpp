@@ -128,6 +128,8 @@ TEST_CASE("two ranks with half the samples each give what one rank gives", "[cas
         if (one.inputs[0].shape[0] % 2 != 0) return;
         const auto* norm = std::get_if<ops::BatchNorm>(&one.op);
         const bool shares = one.is_loss() || std::holds_alternative<ops::Dropout>(one.op) ||
+                            std::holds_alternative<ops::Attention>(one.op) ||
+                            std::holds_alternative<ops::PositionalEmbedding>(one.op) ||
                             (norm != nullptr && norm->scope == ops::NormScope::synchronised);
         if (!shares) return;
         RunOptions options = options_for(compute, Values::reals);

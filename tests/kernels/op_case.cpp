@@ -15,7 +15,8 @@ bool OpCase::is_loss() const {
 std::vector<OpCase> selected_cases() {
     const char* wanted = std::getenv("TERRANE_CASE");
     std::vector<OpCase> result;
-    for (auto* family : {product_cases, norm_cases, map_cases, pointwise_cases, class_cases}) {
+    for (auto* family :
+         {product_cases, norm_cases, map_cases, pointwise_cases, class_cases, attention_cases}) {
         for (OpCase& one : family()) {
             if (wanted == nullptr || one.name == wanted) result.push_back(std::move(one));
         }

@@ -64,6 +64,7 @@ std::vector<OpCase> norm_cases();
 std::vector<OpCase> map_cases();
 std::vector<OpCase> pointwise_cases();
 std::vector<OpCase> class_cases();
+std::vector<OpCase> attention_cases();
 
 // Shorthand for the table.
 inline CaseInput activation(Shape shape, Fill fill = Fill::standard) {

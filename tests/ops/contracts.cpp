@@ -36,6 +36,12 @@ TEST_CASE("inputs that do not fit are refused before anything runs", "[ops]") {
     refused(MatMul{}, {f32({2, 3, 4}), f32({2, 5, 6})});
     refused(Add{}, {map});
     refused(Add{}, {map, {DType::bf16, map.shape}});
+    refused(Attention{.heads = 2}, {f32({2, 5, 15})});                  // no two heads
+    refused(Attention{.form = AttentionInputs::separate}, {map, map});  // values are missing
+    refused(Attention{.form = AttentionInputs::keys_with_values}, {map, f32({2, 9, 6})});
+    refused(Attention{.form = AttentionInputs::separate}, {map, f32({2, 9, 6}), f32({2, 8, 6})});
+    refused(PositionalEmbedding{}, {map, f32({1, 34, 6})});
+    refused(PositionalEmbedding{.skip = 1}, {map, f32({1, 35, 6})});
     refused(Multiply{}, {map, f32({2, 5, 7, 3})});
     refused(Concat{}, {map, f32({2, 5, 6, 6})});
     refused(Slice{4, 7}, {map});
