@@ -36,7 +36,7 @@ ShellResult ranks(int count, const std::string& arguments) {
 
 TEST_CASE("help and version are answered with exit code 0 and without MPI", "[app]") {
     CHECK(shell(program + " --version").exit_code == 0);
-    CHECK_THAT(shell(program + " --help").output, Catch::Contains("usage: terrane VERB"));
+    CHECK_THAT(shell(program + " --help").output, terrane::test::contains("usage: terrane VERB"));
     CHECK(shell("OMPI_COMM_WORLD_SIZE=4 OMPI_COMM_WORLD_RANK=1 " + program + " config schema").exit_code ==
           0);
     CHECK(shell(program + " --help > /dev/full").exit_code == 74);
@@ -62,7 +62,7 @@ TEST_CASE("each kind of mistake has its exit code and one message", "[app]") {
           "error[E0502]: " + bad + ":12: unknown key \"train.epoch\" in [train]. Did you mean \"epochs\"?\n");
     const ShellResult right = shell(program + " config check -c " + good);
     CHECK(right.exit_code == 0);
-    CHECK_THAT(right.output, Catch::Contains("ok: 1 modalities, 2 classes"));
+    CHECK_THAT(right.output, terrane::test::contains("ok: 1 modalities, 2 classes"));
     const ShellResult json =
         shell(program + " config check --log-format json -c " + good + " -s train.epochs=0");
     CHECK(json.exit_code == 78);
@@ -80,8 +80,8 @@ TEST_CASE("printed configuration reads back, with values from everywhere", "[app
     CHECK(printed.exit_code == 0);
     CHECK(printed.output.empty());
     const ShellResult sources = shell(program + " config print --sources -c " + file + options);
-    CHECK_THAT(sources.output, Catch::Contains("# --set train.epochs") && Catch::Contains("# --seed") &&
-                                   Catch::Contains("# " + file + ":3") && Catch::Contains("# default"));
+    CHECK_THAT(sources.output, terrane::test::contains("# --set train.epochs") && terrane::test::contains("# --seed") &&
+                                   terrane::test::contains("# " + file + ":3") && terrane::test::contains("# default"));
 }
 
 TEST_CASE("a mistake under mpirun is printed once and gives mpirun its code", "[app]") {
@@ -122,13 +122,13 @@ TEST_CASE("doctor describes every rank, and --threads wins", "[app]") {
     INFO(one.output);
     CHECK(one.exit_code == 0);
     CHECK_THAT(one.output,
-               Catch::Contains("no launcher, 1 rank") && Catch::Contains("disk") && Catch::Contains("gpu"));
+               terrane::test::contains("no launcher, 1 rank") && terrane::test::contains("disk") && terrane::test::contains("gpu"));
     CHECK(std::filesystem::is_empty(folder.path()));
     const ShellResult three = ranks(3, "doctor --threads 5 -o " + folder.path().string());
     INFO(three.output);
     CHECK(three.exit_code == 0);
     CHECK(occurrences(three.output, "threads 5") == 3);
-    CHECK_THAT(three.output, Catch::Contains("mpirun, 3 ranks"));
+    CHECK_THAT(three.output, terrane::test::contains("mpirun, 3 ranks"));
 }
 
 TEST_CASE("a rank that mpirun bound to one core gets its share of a larger machine", "[app]") {

@@ -42,22 +42,22 @@ TEST_CASE("usage mistakes are named with a remedy", "[app]") {
           "lists the "
           "options.");
     CHECK_THAT(usage_error({"config", "print", "--seed"}),
-               Catch::Contains("error[E0103]") && Catch::Contains("--seed"));
+               terrane::test::contains("error[E0103]") && terrane::test::contains("--seed"));
     CHECK(usage_error({"config", "print", "--seed", "1", "--seed", "2"}) ==
           "error[E0103]: --seed is given 2 times. Give it once.");
     CHECK(usage_error({"config", "print", "-s", "train.epochs"}) ==
           "error[E0103]: --set takes key=value, but was given \"train.epochs\". Example: -s train.epochs=5");
     CHECK_THAT(usage_error({"config", "print", "--max-time", "12"}),
-               Catch::Contains("--max-time takes H:MM:SS"));
+               terrane::test::contains("--max-time takes H:MM:SS"));
     CHECK_THAT(usage_error({"config", "print", "--max-time", "1:60:00"}),
-               Catch::Contains("--max-time takes H:MM:SS"));
+               terrane::test::contains("--max-time takes H:MM:SS"));
     CHECK(usage_error({"config", "print", "file.toml"}) ==
           "error[E0104]: 'terrane config print' takes no argument \"file.toml\". 'terrane config print "
           "--help' lists "
           "the options.");
     CHECK_THAT(usage_error({"config", "check"}),
-               Catch::Contains("error[E0105]: 'terrane config check' needs a configuration."));
-    CHECK_THAT(usage_error({"doctor", "-c", "x.toml"}), Catch::Contains("takes neither -c nor --set"));
+               terrane::test::contains("error[E0105]: 'terrane config check' needs a configuration."));
+    CHECK_THAT(usage_error({"doctor", "-c", "x.toml"}), terrane::test::contains("takes neither -c nor --set"));
 }
 
 TEST_CASE("named options become configuration values with their own source", "[app]") {
@@ -80,9 +80,9 @@ TEST_CASE("named options become configuration values with their own source", "[a
 }
 
 TEST_CASE("help and version win over mistakes that follow from an unfinished command", "[app]") {
-    CHECK_THAT(app::parse_command_line({"--help"}).answer, Catch::Contains("config check"));
+    CHECK_THAT(app::parse_command_line({"--help"}).answer, terrane::test::contains("config check"));
     CHECK_THAT(app::parse_command_line({"config", "check", "--help"}).answer,
-               Catch::Contains("usage: terrane config check -c FILE"));
+               terrane::test::contains("usage: terrane config check -c FILE"));
     CHECK(app::parse_command_line({"--version"}).answer.starts_with("terrane "));
 }
 
@@ -96,7 +96,7 @@ TEST_CASE("every verb has a unique name and a help that lists its own options", 
         const std::string help = app::help_of(*verb);
         for (const app::VerbOption& option : verb->options) {
             INFO(verb->name << " --" << option.name);
-            CHECK_THAT(help, Catch::Contains("--" + option.name));
+            CHECK_THAT(help, terrane::test::contains("--" + option.name));
             if (!option.key.empty()) CHECK(config::find_option(option.key) != nullptr);
             for (const app::VerbOption& global : app::global_options()) {
                 CHECK(option.name != global.name);

@@ -33,7 +33,7 @@ TEST_CASE("the world has the launcher's size, and local ranks count from 0", "[c
     CHECK(world().local_rank() == world().rank());
     CHECK(world().nodes() == 1);
     CHECK(world().hosts().size() == static_cast<std::size_t>(world().size()));
-    CHECK_THAT(world().library(), !Catch::Contains("unknown"));
+    CHECK_THAT(world().library(), !terrane::test::contains("unknown"));
 }
 
 TEST_CASE("sums and maxima over ranks equal those of the list of all values", "[comm]") {
@@ -135,7 +135,7 @@ TEST_CASE("ranks that differ are refused on every rank, naming them", "[comm]") 
     } catch (const Error& error) {
         CHECK(error.number() == 121);
         CHECK_THAT(error.message(),
-                   Catch::Contains("differs between rank 0 on ") && Catch::Contains("and rank 1 on "));
+                   terrane::test::contains("differs between rank 0 on ") && terrane::test::contains("and rank 1 on "));
     }
 }
 

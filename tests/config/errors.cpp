@@ -85,10 +85,10 @@ TEST_CASE("every mistake in a config file is named with file, line and remedy", 
 
 TEST_CASE("text that is no TOML is an error with file and line", "[config]") {
     CHECK_THAT(config_error("[grid]\ntile = \n"),
-               Catch::Contains("error[E0501]: scene.toml:2: not valid TOML"));
-    CHECK_THAT(config_error("a = 1\na = 2\n"), Catch::Contains("error[E0501]: scene.toml:2"));
-    CHECK_THAT(config_error(std::string("a = \"\xff\xfe\"\n")), Catch::Contains("error[E0501]"));
-    CHECK_THAT(config_error("a = " + std::string(100000, '[')), Catch::Contains("error[E0501]"));
+               terrane::test::contains("error[E0501]: scene.toml:2: not valid TOML"));
+    CHECK_THAT(config_error("a = 1\na = 2\n"), terrane::test::contains("error[E0501]: scene.toml:2"));
+    CHECK_THAT(config_error(std::string("a = \"\xff\xfe\"\n")), terrane::test::contains("error[E0501]"));
+    CHECK_THAT(config_error("a = " + std::string(100000, '[')), terrane::test::contains("error[E0501]"));
 }
 
 TEST_CASE("values that contradict each other are errors", "[config]") {
@@ -110,35 +110,35 @@ TEST_CASE("values that contradict each other are errors", "[config]") {
           "\"optical\"?");
     CHECK_THAT(
         set_error("modality.dsm.scale", "3"),
-        Catch::Contains(
+        terrane::test::contains(
             "error[E0509]: --set: grid.tile = 256 is not a multiple of scale = 3 of the modality dsm."));
-    CHECK_THAT(set_error("modality.dsm.name", "../x"), Catch::Contains("error[E0509]"));
-    CHECK_THAT(set_error("modality.dsm.scene", "'(a'"), Catch::Contains("is not a regular expression"));
+    CHECK_THAT(set_error("modality.dsm.name", "../x"), terrane::test::contains("error[E0509]"));
+    CHECK_THAT(set_error("modality.dsm.scene", "'(a'"), terrane::test::contains("is not a regular expression"));
     CHECK_THAT(set_error("modality.dsm.files", "[]"),
-               Catch::Contains("error[E0507]: scene.toml:6: the modality dsm has no files."));
+               terrane::test::contains("error[E0507]: scene.toml:6: the modality dsm has no files."));
     CHECK_THAT(set_error("label.ignore", "[1]"),
-               Catch::Contains("label.ignore contains 1, which is the id of class building."));
+               terrane::test::contains("label.ignore contains 1, which is the id of class building."));
     CHECK_THAT(set_error("label.remap", "{9 = 7}"),
-               Catch::Contains("label.remap sends 9 to 7, which is no [[class]] id"));
-    CHECK_THAT(set_error("augment.zoom", "[2, 1]"), Catch::Contains("low end above its high end"));
+               terrane::test::contains("label.remap sends 9 to 7, which is no [[class]] id"));
+    CHECK_THAT(set_error("augment.zoom", "[2, 1]"), terrane::test::contains("low end above its high end"));
     CHECK_THAT(set_error("augment.crop", "512"),
-               Catch::Contains("augment.crop = 512 is larger than grid.tile = 256."));
-    CHECK_THAT(set_error("model.output_stride", "12"), Catch::Contains("neither 8 nor 16"));
-    CHECK_THAT(set_error("loss.terms", "[]"), Catch::Contains("error[E0507]"));
+               terrane::test::contains("augment.crop = 512 is larger than grid.tile = 256."));
+    CHECK_THAT(set_error("model.output_stride", "12"), terrane::test::contains("neither 8 nor 16"));
+    CHECK_THAT(set_error("loss.terms", "[]"), terrane::test::contains("error[E0507]"));
     CHECK_THAT(set_error("split.method", "files"),
-               Catch::Contains("error[E0507]: --set: split.method = \"files\" needs split.files."));
-    CHECK_THAT(set_error("split.method", "regions"), Catch::Contains("needs [[split.region]]"));
-    CHECK_THAT(set_error("split.method", "polygons"), Catch::Contains("needs split.polygons"));
+               terrane::test::contains("error[E0507]: --set: split.method = \"files\" needs split.files."));
+    CHECK_THAT(set_error("split.method", "regions"), terrane::test::contains("needs [[split.region]]"));
+    CHECK_THAT(set_error("split.method", "polygons"), terrane::test::contains("needs split.polygons"));
     CHECK_THAT(set_error("split.region", "[{split=\"val\", bounds=[0,0,0,1]}]"),
-               Catch::Contains("must be [west, south, east, north]"));
+               terrane::test::contains("must be [west, south, east, north]"));
     CHECK_THAT(set_error("train.batch", "9"),
-               Catch::Contains("train.batch = 9 of one rank is larger than train.global_batch = 8."));
-    CHECK_THAT(set_error("optim.min_lr", "1"), Catch::Contains("above optim.lr"));
-    CHECK_THAT(set_error("optim.milestones", "[5, 3]"), Catch::Contains("ascending"));
-    CHECK_THAT(set_error("optim.schedule", "step"), Catch::Contains("needs optim.milestones"));
-    CHECK_THAT(set_error("optim.groups", "[{match=\"(\"}]"), Catch::Contains("is not a regular expression"));
-    CHECK_THAT(config_error(""), Catch::Contains("error[E0507]: the configuration has no [[modality]]."));
-    CHECK_THAT(config_error("[[modality]]\nname='a'\nfiles='b'\n"), Catch::Contains("0 [[class]] entries"));
+               terrane::test::contains("train.batch = 9 of one rank is larger than train.global_batch = 8."));
+    CHECK_THAT(set_error("optim.min_lr", "1"), terrane::test::contains("above optim.lr"));
+    CHECK_THAT(set_error("optim.milestones", "[5, 3]"), terrane::test::contains("ascending"));
+    CHECK_THAT(set_error("optim.schedule", "step"), terrane::test::contains("needs optim.milestones"));
+    CHECK_THAT(set_error("optim.groups", "[{match=\"(\"}]"), terrane::test::contains("is not a regular expression"));
+    CHECK_THAT(config_error(""), terrane::test::contains("error[E0507]: the configuration has no [[modality]]."));
+    CHECK_THAT(config_error("[[modality]]\nname='a'\nfiles='b'\n"), terrane::test::contains("0 [[class]] entries"));
 }
 
 TEST_CASE("a mistyped --set names the key it was meant for", "[config]") {
@@ -148,15 +148,15 @@ TEST_CASE("a mistyped --set names the key it was meant for", "[config]") {
           "error[E0502]: --set: \"modality.dsn.files\" addresses no value: [[modality]] has 2 entries: "
           "optical, dsm. "
           "Write modality[0].KEY=VALUE or modality.NAME.KEY=VALUE.");
-    CHECK_THAT(set_error("modality[2].files", "x.tif"), Catch::Contains("addresses no value"));
-    CHECK_THAT(set_error("modality[x].files", "x.tif"), Catch::Contains("addresses no value"));
-    CHECK_THAT(set_error("modality.dsm", "x.tif"), Catch::Contains("addresses no value"));
-    CHECK_THAT(set_error("grid", "1"), Catch::Contains("is a table, not a value"));
-    CHECK_THAT(set_error("", "1"), Catch::Contains("error[E0502]"));
-    CHECK_THAT(set_error("grid.", "1"), Catch::Contains("error[E0502]"));
+    CHECK_THAT(set_error("modality[2].files", "x.tif"), terrane::test::contains("addresses no value"));
+    CHECK_THAT(set_error("modality[x].files", "x.tif"), terrane::test::contains("addresses no value"));
+    CHECK_THAT(set_error("modality.dsm", "x.tif"), terrane::test::contains("addresses no value"));
+    CHECK_THAT(set_error("grid", "1"), terrane::test::contains("is a table, not a value"));
+    CHECK_THAT(set_error("", "1"), terrane::test::contains("error[E0502]"));
+    CHECK_THAT(set_error("grid.", "1"), terrane::test::contains("error[E0502]"));
     CHECK_THAT(set_error("grid.tile", "[1"),
-               Catch::Contains("error[E0501]: --set: [1 is not a valid TOML value"));
-    CHECK_THAT(set_error("grid.tile", "64\nx = 3"), Catch::Contains("error[E0503]"));
+               terrane::test::contains("error[E0501]: --set: [1 is not a valid TOML value"));
+    CHECK_THAT(set_error("grid.tile", "64\nx = 3"), terrane::test::contains("error[E0503]"));
 }
 
 TEST_CASE("config files are limited in size and must exist", "[config]") {

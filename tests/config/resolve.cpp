@@ -90,7 +90,7 @@ TEST_CASE("a printed configuration reads back as the same configuration", "[conf
         CHECK(again.config.runtime.seed == 7);
     }
     CHECK_THAT(config::print_toml(resolved, config::SourceComments::on),
-               Catch::Contains("id = 0                                        # scene.toml:10"));
+               terrane::test::contains("id = 0                                        # scene.toml:10"));
 }
 
 TEST_CASE("the identity of a configuration ignores where and how it runs, but not the seed", "[config]") {
@@ -126,8 +126,8 @@ TEST_CASE("docs/config.md is what the registry generates", "[config]") {
 TEST_CASE("the schema names every key and forbids others", "[config]") {
     const std::string schema = config::json_schema();
     CHECK_THAT(schema,
-               Catch::Contains("\"global_batch\"") && Catch::Contains("\"additionalProperties\": false"));
-    CHECK_THAT(schema, !Catch::Contains("\"dry_run\""));
+               terrane::test::contains("\"global_batch\"") && terrane::test::contains("\"additionalProperties\": false"));
+    CHECK_THAT(schema, !terrane::test::contains("\"dry_run\""));
 }
 
 TEST_CASE("the nearest name is found for typing mistakes and not for other words", "[config]") {

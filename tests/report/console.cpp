@@ -30,7 +30,7 @@ TEST_CASE("the progress line looks as documented", "[report]") {
         format_progress(progress) ==
         "ep 13 [##########----------] 210/400  loss 0.412  lr 5.1e-04  grad 0.83  1254 tiles/s  io-wait 2%  "
         "eta 0:31 / 3:12:08");
-    CHECK_THAT(format_progress(Progress{}), Catch::Contains("[--------------------] 0/0"));
+    CHECK_THAT(format_progress(Progress{}), terrane::test::contains("[--------------------] 0/0"));
 }
 
 TEST_CASE("the epoch table is aligned with its heading", "[report]") {
@@ -98,7 +98,7 @@ TEST_CASE("colours appear only where they are allowed", "[report]") {
     Terminal terminal;
     Console console = terminal.console(ProgressKind::bar, true);
     console.progress(progress);
-    CHECK_THAT(terminal.bytes, Catch::Contains("[\033[32m##########\033[0m----------]"));
+    CHECK_THAT(terminal.bytes, terrane::test::contains("[\033[32m##########\033[0m----------]"));
     ::setenv("NO_COLOR", "1", 1);
     CHECK_FALSE(colors_allowed());
     ::unsetenv("NO_COLOR");

@@ -59,7 +59,7 @@ TEST_CASE("a run folder records command, configuration and events, and goes on w
             row + row + row);
     const std::string events = read_text_file(path / "events.jsonl");
     CHECK_THAT(events,
-               Catch::Contains("\"event\":\"epoch\",\"epoch\":1}") && Catch::Contains("\"continued\""));
+               terrane::test::contains("\"event\":\"epoch\",\"epoch\":1}") && terrane::test::contains("\"continued\""));
     CHECK(std::filesystem::exists(path / "log" / "rank_0.log"));
 }
 

@@ -1,6 +1,5 @@
 #include "tiles/store.hpp"
 
-#include <chrono>
 #include <cstdlib>
 #include <fstream>
 #include <new>
@@ -167,39 +166,6 @@ TEST_CASE("reading tiles allocates nothing after warm-up, from several threads a
     }
     for (std::thread& thread : threads) thread.join();
     for (const std::int64_t count : counted) REQUIRE(count == 0);
-}
-
-TEST_CASE("reading speed from the page cache, checksums included", "[.benchmark]") {
-    const test::TemporaryFolder folder;
-    const auto grid = test::grid_at("EPSG:32633", 500000, 5400000, 1, 4096, 2048);
-    test::write_raster<std::uint16_t>(folder.path() / "optical_a.tif", grid, 6, [](auto c, auto r, auto b) {
-        return static_cast<std::uint16_t>(c * 31 + r * 17 + b);
-    });
-    test::write_raster<std::uint8_t>(folder.path() / "label_a.tif", grid, 1, [](auto c, auto, auto) {
-        return static_cast<std::uint8_t>(1 + c / 16 % 3);
-    });
-    for (const std::int64_t tile : {128, 256, 512}) {
-        config::Config config = scene_config(folder.path());
-        config.modalities.resize(1);
-        config.modalities[0].files = {"optical_a.tif"};
-        config.grid.tile = tile;
-        const auto out = folder.path() / fmt::format("tiles{}", tile);
-        build(config, out, {});
-        const TileStore store(out);
-        TileReader reader(store);
-        TileMemory memory(store.manifest());
-        double best = 0;
-        for (int repeat = 0; repeat < 7; ++repeat) {
-            const auto start = std::chrono::steady_clock::now();
-            for (std::int64_t i = 0; i < store.size(); ++i) reader.read(i, memory.buffers());
-            const double seconds =
-                std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-            best = std::max(best, static_cast<double>(store.size()) * static_cast<double>(memory.bytes()) /
-                                      seconds * 1e-9);
-        }
-        std::printf("tile %lld: %lld tiles of %zu bytes, %.2f GB/s\n", static_cast<long long>(tile),
-                    static_cast<long long>(store.size()), memory.bytes(), best);
-    }
 }
 
 TEST_CASE("a preview of a store is a picture of its tiles") {
