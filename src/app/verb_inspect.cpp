@@ -44,6 +44,7 @@ void print_memory(const graph::MemoryTable& table) {
 ExitCode run_inspect(Invocation& invocation) {
     config::Config config = invocation.config();
     config.model.name = invocation.text("model", config.model.name);
+    config.model = nets::completed(config.model);
     const nets::NetworkInputs inputs = network_inputs(invocation);
     const DType compute = train::compute_type(config.train.precision);
     const int moments = config.optim.name == "adamw" ? 2 : 1;

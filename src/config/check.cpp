@@ -198,17 +198,21 @@ void check_training(const Resolved& resolved) {
             check_modality_reference(resolved, "augment.photometric", name);
         }
     }
-    if (config.model.output_stride != 8 && config.model.output_stride != 16) {
-        contradiction(
-            resolved, "model.output_stride",
-            fmt::format("model.output_stride = {} is neither 8 nor 16.", config.model.output_stride),
-            "Use 16, or 8 for finer maps at about twice the cost.");
+    const std::int64_t output_stride = config.model.output_stride;
+    if (output_stride != 0 && output_stride != 8 && output_stride != 16) {
+        contradiction(resolved, "model.output_stride",
+                      fmt::format("model.output_stride = {} is neither 8 nor 16.", output_stride),
+                      "Use 16, or 8 for finer maps at about twice the cost, or 0 for the network's own.");
     }
     if (config.model.decoder_stride != 2 && config.model.decoder_stride != 4) {
         contradiction(
             resolved, "model.decoder_stride",
             fmt::format("model.decoder_stride = {} is neither 2 nor 4.", config.model.decoder_stride),
             "Use 2 for fine objects, 4 for less work.");
+    }
+    if (config.model.pyramid.bins.empty() || config.model.pyramid.rates.empty()) {
+        contradiction(resolved, "model.pyramid", "model.pyramid.bins or model.pyramid.rates is empty.",
+                      "Give at least one.");
     }
     if (config.model.aspp_rates.empty()) {
         contradiction(resolved, "model.aspp_rates", "model.aspp_rates is empty.",

@@ -93,18 +93,29 @@ struct Augment {
     std::vector<std::string> photometric;///< modalities that brightness/contrast/noise apply to; empty: all
 };
 
+/// What pspnet and deeplabv3 are built with beside the shared keys: [model.pyramid].
+struct Pyramid {
+    std::string stem = "deep";           ///< deep (three 3x3 convolutions, "V1c") or single (one 7x7)
+    std::int64_t channels = 0;           ///< width of the head; 0: a quarter of the encoder's deepest map
+    std::vector<std::int64_t> bins{1, 2, 3, 6};      ///< pspnet: cells per side of the pooled grids
+    std::vector<std::int64_t> rates{12, 24, 36};     ///< deeplabv3: dilations beside the 1x1 branch
+    double auxiliary_weight = 0.4;       ///< loss weight of the auxiliary head; 0: none
+    bool align_corners = false;          ///< how maps are resized; true for crops of 8 x + 1 pixels
+};
+
 struct Model {
     std::string name = "duet";
-    std::string encoder = "resnet18";    ///< resnet18, resnet34, resnet50
+    std::string encoder = "auto";        ///< auto (the network's own), resnet18, resnet34, resnet50, resnet101
     std::int64_t encoder_width = 64;     ///< channels of the first stage; 64 is the published network
-    std::int64_t output_stride = 16;     ///< 8 or 16
-    std::string norm = "batch";          ///< batch, sync_batch, group
+    std::int64_t output_stride = 0;      ///< 8 or 16; 0: the network's own
+    std::string norm = "auto";           ///< auto (the network's own), batch, sync_batch, group
     double modality_dropout = 0;         ///< probability that a modality of a training sample is withheld
     std::int64_t decoder_channels = 128;
     std::int64_t decoder_stride = 2;     ///< stride of the logits: 2 (fine objects) or 4 (cheaper)
     std::int64_t aspp_channels = 128;
     std::vector<std::int64_t> aspp_rates{6, 12, 18};  ///< at output stride 16; doubled at 8
     double dropout = 0.1;
+    Pyramid pyramid;
 };
 
 struct LossTerm {

@@ -173,24 +173,57 @@ TableOf<Augment> augment() {
     return table;
 }
 
+TableOf<Pyramid> pyramid() {
+    TableOf<Pyramid> table("pyramid", "pspnet and deeplabv3.");
+    table
+        .option("stem", &Pyramid::stem,
+                "the encoder's first layers: deep (three 3x3 convolutions, ResNet V1c) or single (one 7x7)")
+        .one_of({"deep", "single"});
+    table
+        .option("channels", &Pyramid::channels,
+                "width of the head; 0: a quarter of the encoder's deepest map")
+        .at_least(0)
+        .at_most(4096);
+    table.option("bins", &Pyramid::bins, "pspnet: cells per side of the pooled grids")
+        .at_least(1)
+        .at_most(64);
+    table.option("rates", &Pyramid::rates, "deeplabv3: dilations beside the 1x1 branch")
+        .at_least(1)
+        .at_most(128);
+    table
+        .option("auxiliary_weight", &Pyramid::auxiliary_weight,
+                "loss weight of the head on the encoder's third stage, in training only; 0: none")
+        .at_least(0);
+    table.option("align_corners", &Pyramid::align_corners,
+                 "how maps are resized; true suits crops of a multiple of 8 plus one pixel");
+    return table;
+}
+
 TableOf<Model> model() {
     TableOf<Model> table("model", "The network.");
-    table.option("name", &Model::name, "architecture").one_of({"duet"});
-    table.option("encoder", &Model::encoder, "encoder of every modality")
-        .one_of({"resnet18", "resnet34", "resnet50"});
+    table.option("name", &Model::name, "architecture").one_of({"duet", "pspnet", "deeplabv3"});
+    table
+        .option("encoder", &Model::encoder,
+                "the encoder; auto: resnet18 for duet, resnet50 for pspnet and deeplabv3")
+        .one_of({"auto", "resnet18", "resnet34", "resnet50", "resnet101"});
     table
         .option("encoder_width", &Model::encoder_width,
                 "channels of the encoder's first stage; 64 is the published network")
         .at_least(8)
         .at_most(256);
-    table.option("output_stride", &Model::output_stride, "8 or 16: grid pixels per pixel of the deepest map")
+    table
+        .option(
+            "output_stride", &Model::output_stride,
+            "8 or 16: grid pixels per pixel of the deepest map; 0: 16 for duet, 8 for pspnet and deeplabv3")
         .unit("pixels")
-        .at_least(8)
+        .at_least(0)
         .at_most(16);
     table
-        .option("norm", &Model::norm,
-                "normalisation layers: per rank, over all ranks, or over channel groups")
-        .one_of({"batch", "sync_batch", "group"});
+        .option(
+            "norm", &Model::norm,
+            "normalisation layers: per rank, over all ranks, or over channel groups; auto: batch for duet, "
+            "sync_batch for pspnet and deeplabv3")
+        .one_of({"auto", "batch", "sync_batch", "group"});
     table
         .option("modality_dropout", &Model::modality_dropout,
                 "probability that a modality of a training sample is withheld")
@@ -210,6 +243,7 @@ TableOf<Model> model() {
         .at_least(1)
         .at_most(128);
     table.option("dropout", &Model::dropout, "dropout before the classifier").at_least(0).below(1);
+    table.table(&Model::pyramid, pyramid());
     return table;
 }
 

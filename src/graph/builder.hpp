@@ -37,6 +37,8 @@ class GraphBuilder {
         std::size_t length_before_;
     };
     [[nodiscard]] Scope scope(std::string_view name) { return Scope(*this, name); }
+    /// The name with the prefixes of the scopes that are open.
+    std::string full_name(std::string_view name) const;
 
     ValueId input(std::string name, const TensorSpec& spec);
     ValueId parameter(std::string_view name, const Shape& shape, const Initializer& initializer);
@@ -70,7 +72,6 @@ class GraphBuilder {
 
   private:
     ValueId add_value(Value value);
-    std::string full_name(std::string_view name) const;
 
     Graph graph_;
     DType compute_;

@@ -4,6 +4,7 @@
 
 #include "base/philox.hpp"
 #include "nets/aspp.hpp"
+#include "nets/resize.hpp"
 #include "nets/resnet.hpp"
 
 namespace terrane::nets {
@@ -14,13 +15,6 @@ using graph::GraphBuilder;
 using graph::ValueId;
 
 constexpr int levels = 5;  // stem and four stages
-
-ValueId resized_like(GraphBuilder& build, std::string_view name, ValueId x, ValueId like) {
-    const Shape& from = build.shape_of(x);
-    const Shape& to = build.shape_of(like);
-    if (from.height() == to.height() && from.width() == to.width()) return x;
-    return build.append(name, ops::Resize{.height = to.height(), .width = to.width()}, {x});
-}
 
 /// Gated sum of all streams at one level, at the first stream's resolution.
 ValueId fuse(GraphBuilder& build, const NetworkInputs& inputs, std::vector<ValueId> streams,
@@ -48,7 +42,8 @@ std::vector<ValueId> encode(GraphBuilder& build, const config::Model& model, con
     const ResNetDesign design = resnet_from_name(model.encoder, model.encoder_width);
     std::vector<ResNetEncoder> encoders;
     for (const ModalityInput& modality : inputs.modalities) {
-        encoders.emplace_back(design, norm, modality.scale, model.output_stride);
+        encoders.emplace_back(design, norm,
+                              layout_for_output_stride(design, modality.scale, model.output_stride));
     }
     std::vector<ValueId> streams = values.modalities;
     std::vector<ValueId> fused;
@@ -79,8 +74,8 @@ ValueId refine(GraphBuilder& build, NormKind norm, ValueId x, ValueId skip, std:
 
 }  // namespace
 
-ValueId duet(GraphBuilder& build, const config::Model& model, const NetworkInputs& inputs,
-             const NetworkValues& values) {
+NetworkHeads duet(GraphBuilder& build, const config::Model& model, const NetworkInputs& inputs,
+                  const NetworkValues& values) {
     const NormKind norm = norm_from_name(model.norm);
     const std::vector<ValueId> fused = encode(build, model, inputs, values, norm);
 
@@ -108,8 +103,9 @@ ValueId duet(GraphBuilder& build, const config::Model& model, const NetworkInput
                                       .stream = stream_of("decoder.dropout")},
                          {x});
     }
-    return build.convolution("classifier", x, inputs.classes,
-                             {.kernel = 1, .bias = true, .initializer = graph::Normal{0.01}});
+    const ValueId logits = build.convolution("classifier", x, inputs.classes,
+                                             {.kernel = 1, .bias = true, .initializer = graph::Normal{0.01}});
+    return {.main = {logits}, .auxiliary = {}};
 }
 
 }  // namespace terrane::nets

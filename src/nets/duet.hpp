@@ -18,7 +18,7 @@ namespace terrane::nets {
 ///   up to stride 2, joined with a projection of fused_0, 3x3; dropout; 1x1 to classes. The logits have
 ///   stride 2 (4 for model.decoder_stride = 4); the loss upsamples them to the labels' resolution.
 /// Returns the logits [batch, height / 2, width / 2, classes].
-graph::ValueId duet(graph::GraphBuilder& build, const config::Model& model, const NetworkInputs& inputs,
-                    const NetworkValues& values);
+NetworkHeads duet(graph::GraphBuilder& build, const config::Model& model, const NetworkInputs& inputs,
+                  const NetworkValues& values);
 
 }  // namespace terrane::nets

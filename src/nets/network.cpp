@@ -1,6 +1,11 @@
 #include "nets/network.hpp"
 
+#include <algorithm>
+#include <array>
+
+#include "nets/deeplabv3.hpp"
 #include "nets/duet.hpp"
+#include "nets/pspnet.hpp"
 
 namespace terrane::nets {
 
@@ -9,20 +14,59 @@ namespace {
 using graph::GraphBuilder;
 using graph::ValueId;
 
-void append_losses(GraphBuilder& build, const config::Loss& loss, ValueId logits, ValueId labels,
-                   ValueId class_weights) {
-    auto scope = build.scope("loss");
+/// A network and what it takes for the values that the configuration leaves to it.
+struct Network {
+    std::string_view name;
+    NetworkHeads (*body)(GraphBuilder&, const config::Model&, const NetworkInputs&, const NetworkValues&);
+    std::string_view encoder;
+    std::int64_t output_stride;
+    std::string_view norm;
+};
+
+constexpr std::array networks{
+    Network{"duet", duet, "resnet18", 16, "batch"},
+    Network{"pspnet", pspnet, "resnet50", 8, "sync_batch"},
+    Network{"deeplabv3", deeplabv3, "resnet50", 8, "sync_batch"},
+};
+
+/// Prefixes of everything that belongs to auxiliary heads.
+constexpr std::array<std::string_view, 1> training_only{"auxiliary_head."};
+
+const Network& network_called(const std::string& name) {
+    const auto* const found = std::find_if(networks.begin(), networks.end(),
+                                           [&](const Network& network) { return network.name == name; });
+    if (found != networks.end()) return *found;
+    throw Error(ExitCode::config_invalid, 542, fmt::format("model.name = \"{}\" is no network.", name),
+                fmt::format("Use one of {}.", fmt::join(network_names(), ", ")));
+}
+
+/// Every term of the loss on one head.
+void append_losses(GraphBuilder& build, const config::Loss& loss, const Logits& logits, double weight,
+                   ValueId labels, ValueId class_weights) {
+    const std::vector<ValueId> inputs{logits.value, labels, class_weights};
     for (const config::LossTerm& term : loss.terms) {
+        const double factor = weight * term.weight;
         if (term.name == "cross_entropy") {
-            const ops::CrossEntropy op{.label_smoothing = loss.label_smoothing, .loss_weight = term.weight};
-            build.loss(build.append(term.name, op, {logits, labels, class_weights}));
+            const ops::CrossEntropy op{
+                .corners = logits.corners, .label_smoothing = loss.label_smoothing, .loss_weight = factor};
+            build.loss(build.append(term.name, op, inputs));
         } else if (term.name == "dice") {
-            build.loss(build.append(term.name, ops::Dice{.loss_weight = term.weight},
-                                    {logits, labels, class_weights}));
+            const ops::Dice op{.corners = logits.corners, .loss_weight = factor};
+            build.loss(build.append(term.name, op, inputs));
         } else {
             throw Error(ExitCode::config_invalid, 543, fmt::format("loss term '{}' is unknown.", term.name),
                         "Use cross_entropy or dice.");
         }
+    }
+}
+
+void append_losses(GraphBuilder& build, const config::Loss& loss, const NetworkHeads& heads, ValueId labels,
+                   ValueId class_weights) {
+    auto scope = build.scope("loss");
+    append_losses(build, loss, heads.main, 1, labels, class_weights);
+    for (const AuxiliaryHead& head : heads.auxiliary) {
+        auto name = build.scope(head.name);
+        append_losses(build, loss, head.logits, head.loss_weight, labels, class_weights);
     }
 }
 
@@ -40,11 +84,28 @@ void check_sizes(const NetworkInputs& inputs) {
 }  // namespace
 
 std::vector<std::string> network_names() {
-    return {"duet"};
+    std::vector<std::string> names;
+    for (const Network& network : networks) names.emplace_back(network.name);
+    return names;
+}
+
+config::Model completed(const config::Model& model) {
+    const Network& network = network_called(model.name);
+    config::Model result = model;
+    if (result.encoder == "auto") result.encoder = network.encoder;
+    if (result.norm == "auto") result.norm = network.norm;
+    if (result.output_stride == 0) result.output_stride = network.output_stride;
+    return result;
+}
+
+bool exists_only_in_training(std::string_view name) {
+    return std::any_of(training_only.begin(), training_only.end(),
+                       [&](std::string_view prefix) { return name.starts_with(prefix); });
 }
 
 graph::Graph build_network(const config::Model& model, const config::Loss& loss, const NetworkInputs& inputs,
                            Task task, DType compute) {
+    const Network& network = network_called(model.name);
     check_sizes(inputs);
     GraphBuilder build(task == Task::train ? device::Mode::training : device::Mode::inference, compute);
     const DType real = compute == DType::f64 ? DType::f64 : DType::f32;
@@ -58,31 +119,27 @@ graph::Graph build_network(const config::Model& model, const config::Loss& loss,
     const auto count = static_cast<std::int64_t>(inputs.modalities.size());
     values.presence = build.input("presence", {real, Shape{inputs.batch, 1, 1, count}});
 
-    ValueId logits;
-    if (model.name == "duet") {
-        logits = duet(build, model, inputs, values);
-    } else {
-        throw Error(ExitCode::config_invalid, 542,
-                    fmt::format("model.name = \"{}\" is no network.", model.name), "Use duet.");
-    }
+    const NetworkHeads heads = network.body(build, completed(model), inputs, values);
+    const Logits& logits = heads.main;
 
     if (task == Task::predict) {
-        build.output("probabilities",
-                     build.append("probabilities",
-                                  ops::Softmax{.height = inputs.height, .width = inputs.width}, {logits}));
+        const ops::Softmax softmax{.height = inputs.height, .width = inputs.width, .corners = logits.corners};
+        build.output("probabilities", build.append("probabilities", softmax, {logits.value}));
         return build.finish();
     }
     const ValueId labels =
         build.input("labels", {DType::u8, Shape{inputs.batch, inputs.height, inputs.width}});
     const ValueId class_weights =
         build.state("loss.class_weights", {real, Shape{inputs.classes}}, 1, graph::Saved::no);
-    append_losses(build, loss, logits, labels, class_weights);
+    append_losses(build, loss, heads, labels, class_weights);
     if (task == Task::evaluate) {
         const TensorSpec matrix{DType::i64, Shape{inputs.classes, inputs.classes}};
         const ValueId confusion = build.state("evaluation.confusion", matrix, 0, graph::Saved::no);
-        build.output("classes", build.append("classes", ops::Classify{}, {logits, labels, confusion}));
+        build.output("classes", build.append("classes", ops::Classify{.corners = logits.corners},
+                                             {logits.value, labels, confusion}));
     }
-    build.output("logits", logits);
+    build.output("logits", logits.value);
+    for (const AuxiliaryHead& head : heads.auxiliary) build.output(head.name + ".logits", head.logits.value);
     return build.finish();
 }
 

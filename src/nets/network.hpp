@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "config/config.hpp"
@@ -38,15 +39,48 @@ enum class Task { train, evaluate, predict };
 /// The names of the networks that build_network knows.
 std::vector<std::string> network_names();
 
-/// Builds a network by model.name with activations of type `compute` (f32, bf16).
+/// The model with every value that is left to the network ("auto", 0) replaced by that network's own default.
+/// Throws Error E0542 for an unknown name.
+config::Model completed(const config::Model& model);
+
+/// Builds a network by model.name with activations of type `compute` (f32, bf16). The model need not be
+/// completed. The loss is the sum over the terms of loss.terms of the main logits' and, when training, each
+/// auxiliary head's loss times the head's weight.
 /// Throws Error E0542 for an unknown name or sizes that do not fit the network.
 graph::Graph build_network(const config::Model& model, const config::Loss& loss, const NetworkInputs& inputs,
                            Task task, DType compute);
+
+/// Whether a parameter or state of that name belongs to a part that exists only while training (an auxiliary
+/// head): a checkpoint has it, a network built for Task::evaluate or Task::predict does not.
+bool exists_only_in_training(std::string_view name);
+
+// What follows is for those who write a network: add its body to the table in network.cpp.
 
 /// What a network's body gets to build from: one value per modality and the presence.
 struct NetworkValues {
     std::vector<graph::ValueId> modalities;
     graph::ValueId presence;
+};
+
+/// Logits [batch, h, w, classes] of any resolution; losses, scores and probabilities upsample them to the
+/// labels' by bilinear interpolation with this corner convention.
+struct Logits {
+    graph::ValueId value;
+    ops::Corners corners = ops::Corners::half_pixel;
+};
+
+/// Further logits that only help training: every term of the loss is applied to them too, times
+/// `loss_weight`.
+struct AuxiliaryHead {
+    std::string name;  ///< a loss term's node is called loss.<name>.<term>
+    Logits logits;
+    double loss_weight = 0.4;
+};
+
+/// What every network's body returns. Auxiliary heads are to be built only if build.mode() is training.
+struct NetworkHeads {
+    Logits main;
+    std::vector<AuxiliaryHead> auxiliary;
 };
 
 }  // namespace terrane::nets

@@ -22,6 +22,12 @@ void each_field(Model& model, const Field& field) {
     field("aspp_channels", model.aspp_channels);
     field("aspp_rates", model.aspp_rates);
     field("dropout", model.dropout);
+    field("pyramid.stem", model.pyramid.stem);
+    field("pyramid.channels", model.pyramid.channels);
+    field("pyramid.bins", model.pyramid.bins);
+    field("pyramid.rates", model.pyramid.rates);
+    field("pyramid.auxiliary_weight", model.pyramid.auxiliary_weight);
+    field("pyramid.align_corners", model.pyramid.align_corners);
 }
 
 Json json_of(const device::BandNormalisation& band) {
@@ -75,8 +81,11 @@ ModelDescription ModelDescription::from_json(const std::string& text, const std:
         ModelDescription result;
         if (json.at("format").get<int>() != 1)
             throw Error(ExitCode::data_invalid, 604, "its format is newer");
-        each_field(result.model,
-                   [&](const char* key, auto& value) { json.at("model").at(key).get_to(value); });
+        const Json& model = json.at("model");
+        // A key that a newer version added keeps its default: older weights go on working.
+        each_field(result.model, [&](const char* key, auto& value) {
+            if (model.contains(key)) model.at(key).get_to(value);
+        });
         result.crop = json.at("crop").get<std::int64_t>();
         for (const Json& modality : json.at("modalities")) result.modalities.push_back(modality_of(modality));
         for (const Json& entry : json.at("classes")) {

@@ -3,6 +3,7 @@
 #include <deque>
 #include <set>
 
+#include "nets/network.hpp"
 #include "train/checkpoint_folder.hpp"
 #include "weights/safetensors.hpp"
 
@@ -70,7 +71,7 @@ void load_model(const std::filesystem::path& file, const graph::ParameterStore& 
         expected.insert(state.name);
     }
     for (const weights::StoredTensor& tensor : reader.tensors()) {
-        if (expected.count(tensor.name) != 0) continue;
+        if (expected.count(tensor.name) != 0 || nets::exists_only_in_training(tensor.name)) continue;
         throw Error(
             ExitCode::data_invalid, 605,
             fmt::format("{} holds \"{}\", which the model does not have.", file.string(), tensor.name),

@@ -44,7 +44,7 @@ std::unique_ptr<Evaluator> make_evaluator(const TrainingSetup& setup, std::int64
 }
 
 ModelDescription description_of(const TrainingSetup& setup, std::int64_t crop) {
-    return {setup.config.model, setup.training.layout().modalities, setup.config.classes, crop};
+    return {nets::completed(setup.config.model), setup.training.layout().modalities, setup.config.classes, crop};
 }
 
 }  // namespace

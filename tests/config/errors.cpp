@@ -69,7 +69,7 @@ TEST_CASE("every mistake in a config file is named with file, line and remedy", 
          "error[E0505]: scene.toml:4: class[0].color must have 3 values, but has 2. "
          "It means: [red, green, blue]."},
         {"[model]\nnorm = \"bacth\"\n",
-         "error[E0506]: scene.toml:2: model.norm = \"bacth\" is not one of batch, sync_batch, group. "
+         "error[E0506]: scene.toml:2: model.norm = \"bacth\" is not one of auto, batch, sync_batch, group. "
          "Did you mean \"batch\"?"},
         {"[[modality]]\nfiles = 'x'\n",
          "error[E0507]: scene.toml:1: entry 1 of [[modality]] has no name. Add it; it means: short unique "
