@@ -38,7 +38,8 @@ TERRANE_HOST_DEVICE inline void sgd_update(float& parameter, float gradient, flo
 template <typename Real>
 struct AdamwFactors {
     Real gradient_scale = 1;
-    Real keep = 1;  ///< 1 - rate * decay
+    Real keep = 1;   ///< 1 - rate * decay, decoupled
+    Real decay = 0;  ///< coupled
     Real beta1 = 0, one_minus_beta1 = 1;
     Real beta2 = 0, one_minus_beta2 = 1;
     Real step_size = 0;                 ///< rate / (1 - beta1^t)
@@ -50,9 +51,12 @@ template <typename Real>
 inline AdamwFactors<Real> adamw_factors(const device::UpdateScalars& scalars,
                                         const device::UpdateSegment& segment) {
     const double rate = scalars.rate * segment.rate_multiplier;
+    const double decay = scalars.weight_decay * segment.decay_multiplier;
+    const bool coupled = scalars.decay == device::WeightDecay::coupled;
     const double step = static_cast<double>(scalars.step);
     return {static_cast<Real>(scalars.gradient_scale),
-            static_cast<Real>(1 - rate * scalars.weight_decay * segment.decay_multiplier),
+            static_cast<Real>(coupled ? 1 : 1 - rate * decay),
+            static_cast<Real>(coupled ? decay : 0),
             static_cast<Real>(scalars.beta1),
             static_cast<Real>(1 - scalars.beta1),
             static_cast<Real>(scalars.beta2),
@@ -65,14 +69,14 @@ inline AdamwFactors<Real> adamw_factors(const device::UpdateScalars& scalars,
 template <typename Real>
 TERRANE_HOST_DEVICE inline void adamw_update(float& parameter, float gradient, float& moment1, float& moment2,
                                              const AdamwFactors<Real>& factors) {
-    const Real g = static_cast<Real>(gradient) * factors.gradient_scale;
+    const Real w = parameter;
+    const Real g = static_cast<Real>(gradient) * factors.gradient_scale + factors.decay * w;
     const Real m = factors.beta1 * static_cast<Real>(moment1) + factors.one_minus_beta1 * g;
     const Real v = factors.beta2 * static_cast<Real>(moment2) + factors.one_minus_beta2 * g * g;
     moment1 = static_cast<float>(m);
     moment2 = static_cast<float>(v);
     const Real root = std::sqrt(v) * factors.inverse_root_correction2 + factors.epsilon;
-    parameter =
-        static_cast<float>(factors.keep * static_cast<Real>(parameter) - factors.step_size * m / root);
+    parameter = static_cast<float>(factors.keep * w - factors.step_size * m / root);
 }
 
 /// sum_of_squares adds blocks of this many values, block by block in order: the result does not depend on who

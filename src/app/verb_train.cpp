@@ -75,6 +75,12 @@ void print_plan(const Invocation& invocation, const fs::path& folder, const tile
     log::info("{}", report::format_data(summary_of(store)));
     log::info("{}", report::format_memory(plan.parameters, static_cast<std::int64_t>(plan.planned_bytes),
                                           memory_share(invocation.world())));
+    const config::Optim& optim = invocation.config().optim;
+    log::info("rate  effective lr {} (optim.lr {}, lr_scale {})", plan.peak_rate, optim.lr, optim.lr_scale);
+    for (const optim::RuleMatch& group : plan.groups) {
+        log::info("group \"{}\" matches {} tensors, {} parameters", group.match, group.tensors,
+                  group.elements);
+    }
     log::info("plan  {} steps, {} per epoch, from step {}", plan.total_steps, plan.steps_per_epoch,
               plan.first_step);
 }

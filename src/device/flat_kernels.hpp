@@ -14,15 +14,20 @@ struct UpdateSegment {
     float decay_multiplier = 1;
 };
 
+/// How AdamW's kernel applies weight decay: to the weights (Loshchilov and Hutter 2019), or added to the
+/// gradient before the moments (plain Adam with L2).
+enum class WeightDecay { decoupled, coupled };
+
 /// Scalars of one optimizer step. gradient_scale multiplies every gradient first: 1 / (sum of loss weights),
 /// times the clipping factor.
 struct UpdateScalars {
     double rate = 0;
     double gradient_scale = 1;
     double weight_decay = 0;
-    double momentum = 0;                       ///< SGD
-    double beta1 = 0, beta2 = 0, epsilon = 0;  ///< AdamW
-    std::int64_t step = 1;                     ///< 1 for the first update: AdamW's bias correction
+    WeightDecay decay = WeightDecay::decoupled;  ///< AdamW
+    double momentum = 0;                         ///< SGD
+    double beta1 = 0, beta2 = 0, epsilon = 0;    ///< AdamW
+    std::int64_t step = 1;                       ///< 1 for the first update: AdamW's bias correction
 };
 
 /// Everything that runs over the flat parameter buffers. One pass each; results do not depend on the thread
@@ -36,7 +41,8 @@ class FlatKernels {
                      std::span<const UpdateSegment> segments, const UpdateScalars& scalars) = 0;
 
     /// AdamW (Loshchilov and Hutter 2019, numbers as in PyTorch): w *= 1 - rate * decay; m, v running
-    /// moments; w -= rate * (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + epsilon).
+    /// moments; w -= rate * (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + epsilon). With coupled decay it
+    /// is PyTorch's Adam: g += decay * w instead of the first step.
     virtual void adamw(std::span<float> parameters, std::span<const float> gradients,
                        std::span<float> moment1, std::span<float> moment2,
                        std::span<const UpdateSegment> segments, const UpdateScalars& scalars) = 0;

@@ -21,12 +21,13 @@ Optimizer::Optimizer(const config::Optim& settings, std::vector<device::UpdateSe
     const std::size_t bytes = static_cast<std::size_t>(parameters) * sizeof(float);
     if (settings.name == "sgd") {
         kind_ = Kind::sgd;
-    } else if (settings.name == "adamw") {
-        kind_ = Kind::adamw;
+    } else if (settings.name == "adam" || settings.name == "adamw") {
+        kind_ = settings.name == "adam" ? Kind::adam : Kind::adamw;
         moment2_ = backend.allocate(bytes);
     } else {
         throw Error(ExitCode::config_invalid, 511,
-                    fmt::format("optim.name \"{}\" is unknown.", settings.name), "Choose sgd or adamw.");
+                    fmt::format("optim.name \"{}\" is unknown.", settings.name),
+                    "Choose sgd, adam or adamw.");
     }
     moment1_ = backend.allocate(bytes);
 }
@@ -45,6 +46,7 @@ UpdateReport Optimizer::update(std::span<float> parameters, std::span<const floa
     scalars.rate = rate;
     scalars.gradient_scale = clip / normaliser;
     scalars.weight_decay = settings_.weight_decay;
+    scalars.decay = kind_ == Kind::adamw ? device::WeightDecay::decoupled : device::WeightDecay::coupled;
     scalars.momentum = settings_.momentum;
     scalars.beta1 = settings_.beta1;
     scalars.beta2 = settings_.beta2;
@@ -54,6 +56,7 @@ UpdateReport Optimizer::update(std::span<float> parameters, std::span<const floa
         case Kind::sgd:
             kernels_.sgd(parameters, gradients, floats_of(moment1_), segments_, scalars);
             break;
+        case Kind::adam:
         case Kind::adamw:
             kernels_.adamw(parameters, gradients, floats_of(moment1_), floats_of(moment2_), segments_,
                            scalars);
@@ -66,6 +69,7 @@ std::vector<Optimizer::Moment> Optimizer::moments() {
     switch (kind_) {
         case Kind::sgd:
             return {{"velocity", floats_of(moment1_)}};
+        case Kind::adam:
         case Kind::adamw:
             return {{"moment1", floats_of(moment1_)}, {"moment2", floats_of(moment2_)}};
     }

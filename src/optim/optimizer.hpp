@@ -16,7 +16,7 @@ struct UpdateReport {
     bool finite = true;        ///< false: the norm is not finite and nothing was changed
 };
 
-/// SGD or AdamW over the flat parameter buffer; owns the moments.
+/// SGD, Adam or AdamW over the flat parameter buffer; owns the moments.
 class Optimizer {
   public:
     /// `parameters`: length of the flat buffers in floats. Throws Error E0511 (78) for an unknown optim.name.
@@ -39,7 +39,7 @@ class Optimizer {
     std::size_t bytes() const { return moment1_.bytes() + moment2_.bytes(); }
 
   private:
-    enum class Kind { sgd, adamw };
+    enum class Kind { sgd, adam, adamw };
 
     config::Optim settings_;
     Kind kind_ = Kind::adamw;

@@ -25,8 +25,17 @@ std::vector<std::regex> compile(std::span<const config::ParameterGroup> rules) {
 
 }  // namespace
 
-std::vector<device::UpdateSegment> make_segments(std::span<const ParameterPlace> parameters,
-                                                 std::span<const config::ParameterGroup> rules) {
+DecayScope decay_scope_from_name(const std::string& name) {
+    if (name == "weights") return DecayScope::weights;
+    if (name == "all") return DecayScope::all;
+    throw Error(ExitCode::config_invalid, 511, fmt::format("optim.decay \"{}\" is unknown.", name),
+                "Choose weights or all.");
+}
+
+ParameterGroups group_parameters(std::span<const ParameterPlace> parameters,
+                                 std::span<const config::ParameterGroup> rules, DecayScope decay) {
+    ParameterGroups groups;
+    for (const config::ParameterGroup& rule : rules) groups.matches.push_back({rule.match, 0, 0});
     const std::vector<std::regex> compiled = compile(rules);
     std::vector<bool> matched(rules.size(), false);
     std::vector<device::UpdateSegment> segments;
@@ -38,10 +47,12 @@ std::vector<device::UpdateSegment> make_segments(std::span<const ParameterPlace>
             matched[i] = true;  // also when an earlier rule won: the rule is not a typing mistake
             if (taken) continue;
             taken = true;
+            groups.matches[i].tensors += 1;
+            groups.matches[i].elements += parameter.shape.elements();
             segment.rate_multiplier = static_cast<float>(rules[i].lr_mult);
             segment.decay_multiplier = static_cast<float>(rules[i].decay_mult);
         }
-        if (parameter.shape.rank() < 2) segment.decay_multiplier = 0;
+        if (decay == DecayScope::weights && parameter.shape.rank() < 2) segment.decay_multiplier = 0;
         segments.push_back(segment);
     }
     for (std::size_t i = 0; i < rules.size(); ++i) {
@@ -54,7 +65,7 @@ std::vector<device::UpdateSegment> make_segments(std::span<const ParameterPlace>
 
     std::sort(segments.begin(), segments.end(),
               [](const auto& a, const auto& b) { return a.offset < b.offset; });
-    std::vector<device::UpdateSegment> merged;
+    std::vector<device::UpdateSegment>& merged = groups.segments;
     for (const device::UpdateSegment& segment : segments) {
         if (!merged.empty()) {
             device::UpdateSegment& last = merged.back();
@@ -67,7 +78,7 @@ std::vector<device::UpdateSegment> make_segments(std::span<const ParameterPlace>
         }
         merged.push_back(segment);
     }
-    return merged;
+    return groups;
 }
 
 }  // namespace terrane::optim

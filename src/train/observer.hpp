@@ -2,7 +2,9 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
+#include "optim/parameter_groups.hpp"
 #include "report/metrics.hpp"
 
 namespace terrane::train {
@@ -36,7 +38,9 @@ struct RunReport {
     std::int64_t first_step = 0;  ///< 0, or where the run is resumed
     std::string resumed_from;     ///< the checkpoint, or empty
     std::int64_t parameters = 0;
-    std::size_t planned_bytes = 0;  ///< parameters, gradients, moments, programs, tiles read ahead
+    double peak_rate = 0;                  ///< optim.lr after optim.lr_scale
+    std::vector<optim::RuleMatch> groups;  ///< what each rule of optim.groups matched
+    std::size_t planned_bytes = 0;         ///< parameters, gradients, moments, programs, tiles read ahead
     std::string evaluation_protocol;
 };
 

@@ -46,7 +46,13 @@ std::string experiment_text(const config::Config& config) {
     copy.label.files.clear();
     copy.split = {};  // like all of the above: what counts is the tiles, which have their own identity
     copy.grid = {};
+    const config::Eval eval = copy.eval;
     copy.eval = {};
+    if (copy.optim.schedule == "plateau") {  // then evaluations decide what is learned
+        copy.eval.every = eval.every;
+        copy.eval.every_steps = eval.every_steps;
+        copy.eval.best = eval.best;
+    }
     copy.checkpoint = {};
     copy.predict = {};
     copy.data = {};
@@ -66,6 +72,11 @@ std::string to_json(const RunState& state) {
                        {"step", state.step},
                        {"best_score", state.best_score},
                        {"best_step", state.best_step},
+                       {"plateau",
+                        {{"evaluations", state.plateau.evaluations},
+                         {"best", state.plateau.best},
+                         {"stalled", state.plateau.stalled},
+                         {"reductions", state.plateau.reductions}}},
                        {"tiles", state.tiles},
                        {"experiment", state.experiment}};
     return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
@@ -79,6 +90,10 @@ RunState run_state_from_json(const std::string& text, const std::string& file) {
         state.step = json.at("step").get<std::int64_t>();
         state.best_score = json.at("best_score").get<double>();
         state.best_step = json.at("best_step").get<std::int64_t>();
+        const Json plateau = json.value("plateau", Json::object());
+        state.plateau = {plateau.value("evaluations", std::int64_t{0}), plateau.value("best", 0.0),
+                         plateau.value("stalled", std::int64_t{0}),
+                         plateau.value("reductions", std::int64_t{0})};
         state.tiles = json.at("tiles").get<std::string>();
         state.experiment = json.at("experiment").get<std::string>();
         if (state.step < 0) throw std::runtime_error("its step is negative");

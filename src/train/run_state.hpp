@@ -5,6 +5,7 @@
 #include <string>
 
 #include "config/config.hpp"
+#include "optim/plateau.hpp"
 
 namespace terrane::train {
 
@@ -13,13 +14,14 @@ struct RunState {
     std::int64_t step = 0;  ///< optimizer updates made; the sampler's position follows from it
     double best_score = -1;
     std::int64_t best_step = -1;
+    optim::PlateauState plateau;
     std::string experiment;  ///< experiment_text of the run
     std::string tiles;       ///< TileSource::identity of the training tiles
 };
 
 /// The part of the configuration that decides what is learned, as TOML. Two runs with equal texts, equal
 /// tiles and equal ranks produce equal bits; what may differ between a run and its continuation (paths,
-/// evaluation, checkpoints, prediction, batches per rank) is left out.
+/// evaluation (unless the schedule follows it), checkpoints, prediction, batches per rank) is left out.
 std::string experiment_text(const config::Config& config);
 
 std::string to_json(const RunState& state);

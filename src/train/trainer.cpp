@@ -6,6 +6,7 @@
 
 #include "base/log.hpp"
 #include "optim/parameter_groups.hpp"
+#include "optim/plateau.hpp"
 #include "train/class_weights.hpp"
 #include "train/model_files.hpp"
 #include "train/network_setup.hpp"
@@ -51,7 +52,7 @@ void Trainer::step() {
     const auto [loss_sum, normaliser, stop_votes] = global;
     if (!std::isfinite(loss_sum)) diverged("loss");
 
-    report.rate = schedule_.rate(state_.step);
+    report.rate = schedule_.rate(state_.step, state_.plateau.reductions);
     const optim::UpdateReport update = optimizer_.update(store_.trainable_values(), store_.gradient_values(),
                                                          normaliser, report.rate, state_.step);
     if (!update.finite) diverged("gradient");
@@ -88,6 +89,7 @@ void Trainer::evaluate() {
         state_.best_score = score;
         state_.best_step = state_.step;
     }
+    optim::observe(state_.plateau, config_.optim, score, report.loss);
     loss_since_evaluation_ = 0;
     steps_since_evaluation_ = 0;
     setup_.observer.on_evaluation(report);

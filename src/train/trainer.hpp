@@ -10,6 +10,7 @@
 #include "data/feeder.hpp"
 #include "graph/program.hpp"
 #include "optim/optimizer.hpp"
+#include "optim/parameter_groups.hpp"
 #include "optim/schedule.hpp"
 #include "train/checkpoint_folder.hpp"
 #include "train/evaluator.hpp"
@@ -84,7 +85,9 @@ class Trainer {
     graph::Program program_;
     data::InputSlots slots_;
     std::unique_ptr<Evaluator> evaluator_;
+    double peak_rate_;  ///< optim.lr after optim.lr_scale
     optim::Schedule schedule_;
+    optim::ParameterGroups groups_;
     optim::Optimizer optimizer_;
     CheckpointFolder checkpoints_;
     RunState state_;

@@ -25,14 +25,13 @@ graph::ProgramPlan plan_training(const TrainingSetup& setup, std::int64_t batch,
         setup.backend);
 }
 
-std::vector<device::UpdateSegment> segments_of(const graph::ParameterStore& store,
-                                               const std::vector<config::ParameterGroup>& groups) {
+optim::ParameterGroups groups_of(const graph::ParameterStore& store, const config::Optim& settings) {
     std::vector<optim::ParameterPlace> places;
     for (const auto& entry : store.entries()) {
         if (entry.trainable == graph::Trainable::yes)
             places.push_back({entry.name, entry.shape, entry.offset});
     }
-    return optim::make_segments(places, groups);
+    return optim::group_parameters(places, settings.groups, optim::decay_scope_from_name(settings.decay));
 }
 
 std::unique_ptr<Evaluator> make_evaluator(const TrainingSetup& setup, std::int64_t training_batch,
@@ -65,10 +64,17 @@ Trainer::Trainer(const TrainingSetup& setup)
       program_(std::move(training_plan_), setup.backend, store_, communicator_),
       slots_(input_slots(program_, setup.training.layout())),
       evaluator_(make_evaluator(setup, batches_.batch, store_)),
-      schedule_(config_.optim, total_steps_),
-      optimizer_(config_.optim, segments_of(store_, config_.optim.groups),
-                 static_cast<std::int64_t>(store_.trainable_values().size()), setup.backend),
+      peak_rate_(optim::effective_rate(config_.optim, communicator_.size(), batches_.global_batch())),
+      schedule_(config_.optim, peak_rate_, {total_steps_, steps_per_epoch_}),
+      groups_(groups_of(store_, config_.optim)),
+      optimizer_(config_.optim, groups_.segments, static_cast<std::int64_t>(store_.trainable_values().size()),
+                 setup.backend),
       checkpoints_(setup.checkpoints) {
+    if (config_.optim.schedule == "plateau" && evaluator_ == nullptr) {
+        throw Error(ExitCode::config_invalid, 511,
+                    "optim.schedule \"plateau\" needs evaluations, but the split val has no tiles.",
+                    "Give the split val some tiles or choose another schedule.");
+    }
     state_.experiment = experiment_text(config_);
     state_.tiles = setup.training.identity();
 }
@@ -80,6 +86,8 @@ RunReport Trainer::plan() const {
     report.first_step = state_.step;
     report.resumed_from = resumed_from_;
     report.parameters = store_.parameter_count();
+    report.peak_rate = peak_rate_;
+    report.groups = groups_.matches;
     report.planned_bytes = store_.parameter_bytes() + store_.gradient_bytes() + program_.plan().bytes();
     report.planned_bytes += optimizer_.bytes();
     if (evaluator_ != nullptr) {

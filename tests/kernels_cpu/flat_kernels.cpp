@@ -47,14 +47,16 @@ TEST_CASE("updates agree with the reference and leave what no segment covers") {
                                   .beta2 = 0.999,
                                   .epsilon = 1e-8};
     const std::vector<float> start = random_values(count, 1);
-    for (const bool adamw : {false, true}) {
+    enum class Rule { sgd, adam, adamw };
+    for (const Rule rule : {Rule::sgd, Rule::adam, Rule::adamw}) {
+        scalars.decay = rule == Rule::adam ? device::WeightDecay::coupled : device::WeightDecay::decoupled;
         std::vector<float> w[2] = {start, start}, m[2], v[2];
         device::Backend* backends[2] = {cpu.get(), ref.get()};
         for (std::size_t i = 0; i < 2; ++i) {
             m[i].assign(count, 0);
             v[i].assign(count, 0);
             for (scalars.step = 1; scalars.step <= 3; ++scalars.step) {
-                if (adamw) {
+                if (rule != Rule::sgd) {
                     backends[i]->flat_kernels().adamw(w[i], gradients, m[i], v[i], segments, scalars);
                 } else {
                     backends[i]->flat_kernels().sgd(w[i], gradients, v[i], segments, scalars);

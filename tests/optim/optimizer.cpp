@@ -52,6 +52,22 @@ TEST_CASE("AdamW's first update is the rate in each gradient's direction, after 
     CHECK(optimizer.moments()[0].values[0] == Approx(0.3));
 }
 
+TEST_CASE("Adam adds its decay to the gradient before the moments") {
+    Fixture f;
+    f.settings.name = "adam";
+    f.settings.weight_decay = 0.1;
+    f.gradients = {30, 40, 0, 1};
+    optim::Optimizer optimizer = f.make();
+    optimizer.update(f.parameters, f.gradients, 10, 0.01, 0);
+    // The first step is the rate in the direction of g / 10 + 0.1 * w.
+    CHECK(f.parameters[0] == Approx(1 - 0.01));
+    CHECK(f.parameters[1] == Approx(-2 - 0.01));
+    CHECK(f.parameters[2] == 3);
+    CHECK(optimizer.moments()[0].values[0] == Approx(0.1 * (3 + 0.1)));
+    CHECK(optimizer.moments()[1].values[1] == Approx(0.001 * 3.8 * 3.8));
+    CHECK(optimizer.moments()[0].values[3] == Approx(0.1 * 0.1));  // a segment without decay
+}
+
 TEST_CASE("clipping limits the global norm of the mean gradient") {
     Fixture f;
     f.settings.name = "sgd";
@@ -73,6 +89,6 @@ TEST_CASE("a step without a labelled pixel and a step that is not finite change 
     f.gradients[1] = std::numeric_limits<float>::quiet_NaN();
     CHECK_FALSE(optimizer.update(f.parameters, f.gradients, 10, 0.1, 0).finite);
     CHECK(f.parameters == before);
-    f.settings.name = "adam";
+    f.settings.name = "adamax";
     CHECK_THROWS_AS(f.make(), Error);
 }

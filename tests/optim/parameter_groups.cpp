@@ -16,7 +16,7 @@ const std::vector<optim::ParameterPlace> parameters{{"encoder.a.conv.weight", {4
 
 TEST_CASE("the first rule that matches wins and one-dimensional parameters are never decayed") {
     const std::vector<config::ParameterGroup> rules{{"^encoder\\.a", 0.1, 1}, {"^encoder", 0.5, 2}};
-    const auto segments = optim::make_segments(parameters, rules);
+    const auto segments = optim::group_parameters(parameters, rules).segments;
     REQUIRE(segments.size() == 4);
     CHECK(segments[0].rate_multiplier == 0.1f);
     CHECK(segments[0].decay_multiplier == 1);
@@ -30,7 +30,7 @@ TEST_CASE("the first rule that matches wins and one-dimensional parameters are n
 }
 
 TEST_CASE("neighbours with equal multipliers share a segment") {
-    const auto segments = optim::make_segments(parameters, {});
+    const auto segments = optim::group_parameters(parameters, {}).segments;
     REQUIRE(segments.size() == 3);
     CHECK(segments[2].offset == 192);
     CHECK(segments[2].length == 72 + 20);
@@ -38,12 +38,29 @@ TEST_CASE("neighbours with equal multipliers share a segment") {
 
 TEST_CASE("a rule that matches nothing or is no expression is named") {
     const std::vector<config::ParameterGroup> typo{{"^encodr", 1, 1}};
-    CHECK_THROWS_WITH(optim::make_segments(parameters, typo), test::contains("\"^encodr\" matches none"));
+    CHECK_THROWS_WITH(optim::group_parameters(parameters, typo), test::contains("\"^encodr\" matches none"));
     const std::vector<config::ParameterGroup> broken{{"(", 1, 1}};
-    CHECK_THROWS_WITH(optim::make_segments(parameters, broken), test::contains("\"(\" is not a regular"));
+    CHECK_THROWS_WITH(optim::group_parameters(parameters, broken), test::contains("\"(\" is not a regular"));
 }
 
 TEST_CASE("a rule that is always beaten by an earlier one is not called a mistake") {
     const std::vector<config::ParameterGroup> rules{{"^encoder", 0.1, 1}, {"conv", 0.5, 1}};
-    CHECK_NOTHROW(optim::make_segments(parameters, rules));
+    CHECK_NOTHROW(optim::group_parameters(parameters, rules));
+}
+
+TEST_CASE("every rule says how many tensors and elements it was the first to match") {
+    const std::vector<config::ParameterGroup> rules{{"^encoder\\.a", 0.1, 1}, {"conv", 0.5, 1}};
+    const auto matches = optim::group_parameters(parameters, rules).matches;
+    REQUIRE(matches.size() == 2);
+    CHECK(matches[0].tensors == 2);
+    CHECK(matches[0].elements == 72 + 4);
+    CHECK(matches[1].tensors == 1);
+    CHECK(matches[1].elements == 72);
+}
+
+TEST_CASE("optim.decay = all decays biases and norms, too, as PyTorch's optimizers do") {
+    const auto segments =
+        optim::group_parameters(parameters, {}, optim::decay_scope_from_name("all")).segments;
+    for (const auto& segment : segments) CHECK(segment.decay_multiplier == 1);
+    CHECK_THROWS_WITH(optim::decay_scope_from_name("some"), test::contains("\"some\" is unknown"));
 }

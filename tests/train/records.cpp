@@ -25,11 +25,12 @@ TEST_CASE("a model's description survives its JSON") {
 }
 
 TEST_CASE("a run's state survives its JSON, and damage is refused") {
-    train::RunState state{4800, 0.71234567890123, 4200, "[optim]\nlr = 0.1\n", "c1f0"};
+    train::RunState state{4800, 0.71234567890123, 4200, {17, 0.1 + 0.2, 3, 2}, "[optim]\nlr = 0.1\n", "c1f0"};
     const train::RunState again = train::run_state_from_json(train::to_json(state), "state.json");
     CHECK(again.step == 4800);
     CHECK(again.best_score == state.best_score);
     CHECK(again.best_step == 4200);
+    CHECK(again.plateau == state.plateau);
     CHECK(again.experiment == state.experiment);
     CHECK(again.tiles == "c1f0");
     for (const char* damaged : {"", "{}", "[1]", R"({"format":1,"step":"x"})"}) {
@@ -54,6 +55,15 @@ TEST_CASE(
     harmless.train.resume = "auto";
     now.experiment = train::experiment_text(harmless);
     CHECK_NOTHROW(train::require_same_experiment(stored, now, "ckpt"));
+
+    // Under a plateau schedule evaluations decide what is learned.
+    train::RunState following = stored;
+    harmless = config;
+    harmless.optim.schedule = "plateau";
+    following.experiment = train::experiment_text(harmless);
+    harmless.eval.every = 7;
+    now.experiment = train::experiment_text(harmless);
+    CHECK_THROWS_WITH(train::require_same_experiment(following, now, "ckpt"), test::contains("every = 7"));
 
     config::Config other = config;
     other.optim.lr = 0.5;
