@@ -15,6 +15,7 @@ find_package(dnnl REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(HWLOC REQUIRED IMPORTED_TARGET hwloc)
 pkg_check_modules(ISAL REQUIRED IMPORTED_TARGET libisal)
+pkg_check_modules(LIBZIP REQUIRED IMPORTED_TARGET libzip)
 
 add_library(terrane_hdf5 INTERFACE)
 target_include_directories(terrane_hdf5 SYSTEM INTERFACE ${HDF5_INCLUDE_DIRS})

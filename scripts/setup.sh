@@ -2,6 +2,8 @@
 # Installs what building and testing needs on Debian 12 or Ubuntu 24.04, if it is missing.
 # Usage: scripts/setup.sh          installs missing packages (needs root or sudo)
 #        scripts/setup.sh --check  only says which are missing; exit code 1 if any
+# It also prepares build/python, a virtual environment with what some tests compare with (timm, safetensors, onnx,
+# onnxruntime). Where the Python index can't be reached those tests are skipped; the program needs none of it.
 set -euo pipefail
 
 packages=(
@@ -9,9 +11,11 @@ packages=(
   libopenmpi-dev openmpi-bin
   libgdal-dev gdal-bin libhdf5-dev libdnnl-dev
   libboost-program-options-dev libfmt-dev libspdlog-dev libtomlplusplus-dev nlohmann-json3-dev
-  libssl-dev libhwloc-dev libisal-dev
+  libssl-dev libhwloc-dev libisal-dev libzip-dev
   catch2
-  python3-torch python3-numpy  # the parity tests compare with PyTorch; the program itself needs no Python
+  protobuf-compiler libprotobuf-dev
+  python3-torch python3-torchvision python3-numpy python3-yaml python3-typing-extensions python3-venv
+  # the parity tests compare with PyTorch; the program itself needs no Python
 )
 
 missing=()
@@ -19,8 +23,25 @@ for package in "${packages[@]}"; do
   dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")
 done
 
+python_folder="$(cd "$(dirname "$0")/.." && pwd)/build/python"
+# Versions that work with Debian 12's PyTorch 1.13 and numpy 1.24; no dependencies, or pip would bring its own PyTorch.
+python_packages=(timm==1.0.12 safetensors==0.5.3 onnx==1.17.0 onnxruntime==1.20.1 protobuf==5.29.3 flatbuffers==25.2.10)
+prepare_python() {
+  if [ ! -e "$python_folder/prepared" ]; then
+    rm -rf "$python_folder"
+    if ! /usr/bin/python3 -m venv --system-site-packages "$python_folder" ||
+      ! "$python_folder/bin/pip" install -q --disable-pip-version-check --no-deps "${python_packages[@]}"; then
+      echo "setup: build/python could not be prepared (no Python index?): tests that need timm or onnx are skipped" >&2
+      return 0
+    fi
+    touch "$python_folder/prepared"
+  fi
+  echo "setup: build/python is prepared"
+}
+
 if [ ${#missing[@]} -eq 0 ]; then
   echo "setup: all packages are installed"
+  if [ "${1:-}" != --check ]; then prepare_python; fi
   exit 0
 fi
 echo "setup: missing: ${missing[*]}"
@@ -45,3 +66,4 @@ if [ "$(id -u)" -ne 0 ]; then
 fi
 "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get update -q
 "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${missing[@]}"
+prepare_python

@@ -4,7 +4,8 @@ import json
 
 import numpy
 
-TYPES = {"F32": numpy.float32, "F64": numpy.float64, "U8": numpy.uint8, "I64": numpy.int64, "I32": numpy.int32}
+TYPES = {"F32": numpy.float32, "F64": numpy.float64, "F16": numpy.float16, "U8": numpy.uint8, "I8": numpy.int8,
+         "I16": numpy.int16, "I64": numpy.int64, "I32": numpy.int32}
 
 
 def read(path):

@@ -1,73 +1,27 @@
 #include "weights/safetensors.hpp"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
-#include <cerrno>
-#include <cstring>
 
 #include "base/file.hpp"
 
 namespace terrane::weights {
 
-namespace {
+SafetensorsReader::SafetensorsReader(const std::filesystem::path& path)
+    : SafetensorsReader(std::make_unique<FileBytes>(path), path.string()) {}
 
-// False if the file ends early; throws on a read error.
-bool read_at(int descriptor, std::uint64_t offset, std::span<std::byte> destination,
-             const std::filesystem::path& path) {
-    while (!destination.empty()) {
-        const ssize_t received =
-            ::pread(descriptor, destination.data(), destination.size(), static_cast<off_t>(offset));
-        if (received < 0) {
-            if (errno == EINTR) continue;
-            throw Error(ExitCode::io_error, 902,
-                        fmt::format("reading {} failed: {}.", path.string(), std::strerror(errno)));
-        }
-        if (received == 0) return false;
-        offset += static_cast<std::uint64_t>(received);
-        destination = destination.subspan(static_cast<std::size_t>(received));
+SafetensorsReader::SafetensorsReader(std::unique_ptr<ByteSource> bytes, std::string file)
+    : bytes_(std::move(bytes)), file_(std::move(file)) {
+    std::array<std::byte, 8> first{};
+    const bool has_length = bytes_->read(0, first);
+    const std::uint64_t length = safetensors_header_length(
+        has_length ? std::span<const std::byte>(first) : std::span<const std::byte>{}, bytes_->size(), file_);
+    std::string json(length, '\0');
+    if (!bytes_->read(8, std::as_writable_bytes(std::span(json)))) {
+        throw Error(ExitCode::data_invalid, 601, fmt::format("{} ends within its header.", file_));
     }
-    return true;
-}
-
-}  // namespace
-
-SafetensorsReader::SafetensorsReader(std::filesystem::path path) : path_(std::move(path)) {
-    descriptor_ = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC);
-    if (descriptor_ < 0) {
-        throw Error(ExitCode::input_missing, 902,
-                    fmt::format("{} can't be opened: {}.", path_.string(), std::strerror(errno)));
-    }
-    try {
-        struct stat status {};
-        if (::fstat(descriptor_, &status) != 0 || !S_ISREG(status.st_mode)) {
-            throw Error(ExitCode::data_invalid, 601,
-                        fmt::format("{} is not a regular file.", path_.string()));
-        }
-        const auto size = static_cast<std::uint64_t>(status.st_size);
-        std::array<std::byte, 8> first{};
-        const bool has_length = read_at(descriptor_, 0, first, path_);
-        const std::uint64_t length = safetensors_header_length(
-            has_length ? std::span<const std::byte>(first) : std::span<const std::byte>{}, size,
-            path_.string());
-        std::string json(length, '\0');
-        if (!read_at(descriptor_, 8, std::as_writable_bytes(std::span(json)), path_)) {
-            throw Error(ExitCode::data_invalid, 601,
-                        fmt::format("{} ends within its header.", path_.string()));
-        }
-        header_ = parse_safetensors_header(json, size, path_.string());
-    } catch (...) {
-        ::close(descriptor_);
-        throw;
-    }
+    header_ = parse_safetensors_header(json, bytes_->size(), file_);
     for (std::size_t i = 0; i < header_.tensors.size(); ++i) index_.emplace(header_.tensors[i].name, i);
-}
-
-SafetensorsReader::~SafetensorsReader() {
-    if (descriptor_ >= 0) ::close(descriptor_);
 }
 
 const StoredTensor* SafetensorsReader::find(std::string_view name) const {
@@ -78,13 +32,12 @@ const StoredTensor* SafetensorsReader::find(std::string_view name) const {
 const StoredTensor& SafetensorsReader::require(std::string_view name, const TensorSpec& spec) const {
     const StoredTensor* tensor = find(name);
     if (tensor == nullptr) {
-        throw Error(ExitCode::data_invalid, 603,
-                    fmt::format("{} has no tensor \"{}\".", path_.string(), name),
+        throw Error(ExitCode::data_invalid, 603, fmt::format("{} has no tensor \"{}\".", file_, name),
                     "Check that the weights belong to this configuration's model, classes and modalities.");
     }
     if (tensor->spec != spec) {
         throw Error(ExitCode::data_invalid, 603,
-                    fmt::format("{}: tensor \"{}\" is {} {}, the model needs {} {}.", path_.string(), name,
+                    fmt::format("{}: tensor \"{}\" is {} {}, the model needs {} {}.", file_, name,
                                 name_of(tensor->spec.dtype), tensor->spec.shape.text(), name_of(spec.dtype),
                                 spec.shape.text()),
                     "Check that the weights belong to this configuration's model, classes and modalities.");
@@ -95,9 +48,9 @@ const StoredTensor& SafetensorsReader::require(std::string_view name, const Tens
 void SafetensorsReader::read(const StoredTensor& tensor, std::span<std::byte> destination) const {
     TERRANE_ASSERT(destination.size() == tensor.spec.bytes(), "{} bytes for tensor {} of {} bytes",
                    destination.size(), tensor.name, tensor.spec.bytes());
-    if (!read_at(descriptor_, tensor.offset, destination, path_)) {
+    if (!bytes_->read(tensor.offset, destination)) {
         throw Error(ExitCode::data_invalid, 602,
-                    fmt::format("{} ends within tensor \"{}\".", path_.string(), tensor.name));
+                    fmt::format("{} ends within tensor \"{}\".", file_, tensor.name));
     }
 }
 

@@ -2,10 +2,12 @@
 
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "weights/byte_source.hpp"
 #include "weights/safetensors_header.hpp"
 
 namespace terrane::weights {
@@ -16,12 +18,10 @@ class SafetensorsReader {
   public:
     /// Opens the file and checks its header. Throws Error E0902 (66) if it is missing, E0601 or E0602 if it
     /// is invalid.
-    explicit SafetensorsReader(std::filesystem::path path);
-    ~SafetensorsReader();
-    SafetensorsReader(const SafetensorsReader&) = delete;
-    SafetensorsReader& operator=(const SafetensorsReader&) = delete;
+    explicit SafetensorsReader(const std::filesystem::path& path);
+    /// The same for any bytes; `file` is named in messages.
+    SafetensorsReader(std::unique_ptr<ByteSource> bytes, std::string file);
 
-    const std::filesystem::path& path() const { return path_; }
     const std::vector<StoredTensor>& tensors() const { return header_.tensors; }
     const std::map<std::string, std::string>& metadata() const { return header_.metadata; }
 
@@ -34,8 +34,8 @@ class SafetensorsReader {
     void read(const StoredTensor& tensor, std::span<std::byte> destination) const;
 
   private:
-    std::filesystem::path path_;
-    int descriptor_ = -1;
+    std::unique_ptr<ByteSource> bytes_;
+    std::string file_;
     SafetensorsHeader header_;
     std::map<std::string, std::size_t, std::less<>> index_;
 };

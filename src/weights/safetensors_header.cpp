@@ -6,6 +6,8 @@
 #include <optional>
 #include <set>
 
+#include "weights/printable.hpp"
+
 namespace terrane::weights {
 
 namespace {
@@ -27,14 +29,6 @@ constexpr std::array<TypeName, 11> type_names{{{"F32", DType::f32},
                                                {"U32", DType::u32},
                                                {"I32", DType::i32},
                                                {"I64", DType::i64}}};
-
-// Names from a file may hold anything: shorten them and mask what a terminal would interpret.
-std::string printable(std::string_view text) {
-    std::string result(text.substr(0, 80));
-    std::replace_if(
-        result.begin(), result.end(), [](unsigned char c) { return c < 0x20 || c >= 0x7f; }, '?');
-    return text.size() > 80 ? result + "..." : result;
-}
 
 [[noreturn]] void refuse_file(std::string_view file, const std::string& reason) {
     throw Error(ExitCode::data_invalid, 601,
