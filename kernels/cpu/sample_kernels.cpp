@@ -10,6 +10,7 @@
 #include "cpu/parallel.hpp"
 #include "formulas/sample.hpp"
 #include "ops/common.hpp"
+#include "tensor/visit_dtype.hpp"
 
 namespace terrane::cpu {
 
@@ -159,30 +160,9 @@ void SampleKernels::assemble(const ModalitySample& sample, const SampleTransform
                        (sample.validity.shape() == Shape{tile[0], tile[1]}),
                    "a tile {} does not fit validity {}, {} bands and output {}", tile.text(),
                    sample.validity.shape().text(), sample.bands.size(), output.text());
-    switch (sample.tile.dtype()) {
-        case DType::u8:
-            return assemble_stored<std::uint8_t>(sample, transform);
-        case DType::i8:
-            return assemble_stored<std::int8_t>(sample, transform);
-        case DType::u16:
-            return assemble_stored<std::uint16_t>(sample, transform);
-        case DType::i16:
-            return assemble_stored<std::int16_t>(sample, transform);
-        case DType::u32:
-            return assemble_stored<std::uint32_t>(sample, transform);
-        case DType::i32:
-            return assemble_stored<std::int32_t>(sample, transform);
-        case DType::i64:
-            return assemble_stored<std::int64_t>(sample, transform);
-        case DType::f32:
-            return assemble_stored<float>(sample, transform);
-        case DType::f64:
-            return assemble_stored<double>(sample, transform);
-        case DType::f16:
-        case DType::bf16:
-            break;
-    }
-    TERRANE_ASSERT(false, "tiles are not stored as {}", name_of(sample.tile.dtype()));
+    visit_dtype(sample.tile.dtype(), [&]<typename Stored>(std::type_identity<Stored>) {
+        assemble_stored<Stored>(sample, transform);
+    });
 }
 
 void SampleKernels::assemble_labels(const TensorView& tile, const SampleTransform& transform,

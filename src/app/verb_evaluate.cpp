@@ -1,8 +1,12 @@
+#include <optional>
+
 #include "app/backend_choice.hpp"
 #include "app/output.hpp"
 #include "app/verb.hpp"
 #include "base/log.hpp"
 #include "data/store_source.hpp"
+#include "predict/map_scores.hpp"
+#include "raster/describe.hpp"
 #include "report/scores_output.hpp"
 #include "train/evaluator.hpp"
 #include "train/model_files.hpp"
@@ -54,20 +58,22 @@ void require_same_classes(const train::ModelDescription& model, const config::Co
                 "List the [[class]] tables of the training, in the same order.");
 }
 
-report::ScoreContext context_of(const Invocation& invocation, const std::string& split,
-                                const std::string& weights, const train::Evaluator& evaluator) {
+/// What was counted and what it means; the same on every rank.
+struct Scored {
+    report::ConfusionMatrix confusion;
+    report::ScoreContext context;
+};
+
+report::ScoreContext context_of(const config::Config& config, const std::string& split) {
     report::ScoreContext context;
     context.split = split;
-    context.protocol = evaluator.protocol();
-    context.weights = weights;
-    for (const config::Class& entry : invocation.config().classes)
-        context.classes.push_back({entry.name, entry.color});
+    for (const config::Class& entry : config.classes) context.classes.push_back({entry.name, entry.color});
     return context;
 }
 
-ExitCode run_evaluate(Invocation& invocation) {
+/// A checkpoint on the tiles of a split; nothing in a dry run.
+std::optional<Scored> score_checkpoint(const Invocation& invocation) {
     config::Config config = invocation.config();
-    const std::vector<Limit> limits = parse_limits(invocation);
     const std::string split = invocation.text("split", "test");
     const tiles::TileStore store(config.data.tiles);
     store.require(config);
@@ -94,15 +100,82 @@ ExitCode run_evaluate(Invocation& invocation) {
     train::load_model(file, parameters, *backend);
     train::require_equal_parameters(parameters, *backend, invocation.communicator());
     train::Evaluator evaluator(config, source, batch, *backend, parameters, invocation.communicator());
-    if (config.runtime.dry_run) return ExitCode::done;
+    if (config.runtime.dry_run) return {};
 
-    const train::Evaluation evaluation = evaluator.run();
-    const report::Scores scores = report::score(evaluation.confusion);
-    const report::ScoreContext context = context_of(invocation, split, weights, evaluator);
+    Scored scored{evaluator.run().confusion, context_of(config, split)};
+    scored.context.weights = weights;
+    scored.context.protocol = evaluator.protocol();
+    return scored;
+}
+
+std::vector<fs::path> paths_of(const Invocation& invocation, const std::string& option) {
+    std::vector<fs::path> paths;
+    for (const std::string& text : invocation.list(option)) {
+        paths.emplace_back(text);
+        raster::describe(paths.back());  // what can't be opened is named before any work
+    }
+    return paths;
+}
+
+/// Maps against label rasters, or against the tiles of a split; nothing in a dry run.
+std::optional<Scored> score_predictions(const Invocation& invocation) {
+    const config::Config& config = invocation.config();
+    const std::vector<fs::path> maps = paths_of(invocation, "prediction"),
+                                truth = paths_of(invocation, "truth");
+    const std::string split = invocation.text("split");
+    Scored scored{report::ConfusionMatrix(1), context_of(config, split.empty() ? "map" : split)};
+    std::vector<predict::MapToScore> pairs;
+    if (split.empty() || !truth.empty()) {
+        pairs = predict::pair_with_truth(config, maps, truth);
+    } else {
+        for (const fs::path& map : maps) pairs.push_back({map, {}});
+    }
+    std::string& protocol = scored.context.protocol;
+    std::optional<predict::MapScores> scores;
+    if (split.empty()) {
+        if (config.runtime.dry_run) return {};
+        scores = predict::score_maps(config, pairs, invocation.communicator());
+        protocol = "every pixel of the map with a label at its centre, each once";
+    } else {
+        const tiles::TileStore store(config.data.tiles);
+        store.require(config);
+        const tiles::Split which = tiles::split_from_name(split, "--split");
+        if (config.runtime.dry_run) return {};
+        scores = predict::score_map_tiles(config, store, which, pairs, invocation.communicator());
+        protocol = fmt::format("the map's pixels on {} tiles of {} x {} pixels, each once", scores->tiles,
+                               store.manifest().tile, store.manifest().tile);
+    }
+    protocol += fmt::format(
+        "; truth: {}; ignored labels not counted; {} labelled pixels without a prediction "
+        "not counted; means over the classes that occur",
+        pairs[0].truth.empty() ? "the tile store" : pairs[0].truth[0].string(), scores->unpredicted);
+    if (scores->unpredicted > 0 && invocation.world().rank() == 0) {
+        log::warning("{} labelled pixels have no prediction and are left out of the scores",
+                     scores->unpredicted);
+    }
+    scored.confusion = scores->confusion;
+    scored.context.unpredicted = scores->unpredicted;
+    for (const fs::path& map : maps)
+        scored.context.maps += (scored.context.maps.empty() ? "" : " ") + map.string();
+    return scored;
+}
+
+ExitCode run_evaluate(Invocation& invocation) {
+    const std::vector<Limit> limits = parse_limits(invocation);
+    const bool maps = invocation.has("prediction");
+    if (maps == invocation.has("weights") || (invocation.has("truth") && !maps)) {
+        throw Error(ExitCode::usage, 107,
+                    "evaluate takes either --weights or --prediction, the latter perhaps "
+                    "with --truth.",
+                    "Give --weights runs/NAME/ckpt/best, or --prediction map.tif.");
+    }
+    const std::optional<Scored> scored = maps ? score_predictions(invocation) : score_checkpoint(invocation);
+    if (!scored) return ExitCode::done;
+    const report::Scores scores = report::score(scored->confusion);
     if (invocation.world().rank() == 0) {
-        print_text(report::score_table(scores, context));
-        if (!config.runtime.out.empty())
-            report::write_scores(config.runtime.out, evaluation.confusion, context);
+        print_text(report::score_table(scores, scored->context));
+        const std::string& out = invocation.config().runtime.out;
+        if (!out.empty()) report::write_scores(out, scored->confusion, scored->context);
     }
 
     ExitCode code = ExitCode::done;
@@ -121,15 +194,24 @@ ExitCode run_evaluate(Invocation& invocation) {
 extern const Verb evaluate_verb;
 const Verb evaluate_verb = {
     .name = "evaluate",
-    .summary = "scores of a checkpoint on a split of the tiles",
+    .summary = "scores of a checkpoint on a split of the tiles, or of prediction rasters against truth",
     .ranks = Ranks::all,
     .config = ConfigNeed::required,
     .positional = "",
     .options = {{.name = "weights",
                  .value_name = "FOLDER",
-                 .help = "checkpoint folder (runs/NAME/ckpt/best) or model.safetensors",
-                 .required = true},
-                {.name = "split", .value_name = "NAME", .help = "train, val or test (default: test)"},
+                 .help = "checkpoint folder (runs/NAME/ckpt/best) or model.safetensors"},
+                {.name = "prediction",
+                 .argument = Argument::many,
+                 .value_name = "MAP.tif",
+                 .help = "instead of --weights: a class map to be scored; repeatable, one per scene"},
+                {.name = "truth",
+                 .argument = Argument::many,
+                 .value_name = "FILE",
+                 .help = "label rasters for --prediction (default: those of [label])"},
+                {.name = "split",
+                 .value_name = "NAME",
+                 .help = "train, val or test (default: test; with --prediction: the whole map)"},
                 {.name = "fail-under",
                  .argument = Argument::many,
                  .value_name = "SCORE=VALUE",

@@ -45,6 +45,10 @@ std::string metrics_json(const Scores& scores, const ConfusionMatrix& matrix, co
                  {"miou", scores.miou},        {"mf1", scores.mf1},
                  {"kappa", scores.kappa},      {"absent", Json::array()},
                  {"classes", Json::array()},   {"confusion", Json::array()}};
+    if (!context.maps.empty()) {
+        root["maps"] = context.maps;
+        root["unpredicted"] = context.unpredicted;
+    }
     for (std::size_t i = 0; i < scores.classes.size(); ++i) {
         const ClassScores& own = scores.classes[i];
         if (own.absent()) root["absent"].push_back(context.classes[i].name);

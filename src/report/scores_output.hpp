@@ -18,9 +18,11 @@ struct ScoredClass {
 struct ScoreContext {
     std::string split;     ///< "test"
     std::string protocol;  ///< one line: windows, overlap, ignored labels, which pixels count
-    std::string weights;   ///< the checkpoint
+    std::string weights;   ///< the checkpoint; empty if maps of any origin were scored
     std::int64_t step = 0;
     std::vector<ScoredClass> classes;  ///< in the order of the matrix
+    std::string maps{};                ///< the maps; empty if a checkpoint was scored
+    std::int64_t unpredicted = 0;      ///< labelled pixels that the maps leave out; not in the matrix
 };
 
 /// The table that evaluate prints: one line per class, the means, absent classes named as absent, the

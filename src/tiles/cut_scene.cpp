@@ -7,6 +7,7 @@
 #include "base/error.hpp"
 #include "base/file.hpp"
 #include "base/hash.hpp"
+#include "tiles/count_once.hpp"
 #include "tiles/shard.hpp"
 
 namespace terrane::tiles {
@@ -41,30 +42,6 @@ std::vector<std::int64_t> class_pixels(std::span<const std::uint8_t> label, std:
     for (const std::uint8_t value : label) ++counts[value];
     return {counts.begin(), counts.begin() + static_cast<std::ptrdiff_t>(classes)};
 }
-
-/// Ignores the labels that earlier val and test tiles hold already, so that scores count every pixel once.
-class CountOnce {
-  public:
-    void apply(const TileRecord& tile, std::vector<std::uint8_t>& label) const {
-        if (tile.split == Split::train) return;
-        const raster::Window& own = tile.window;
-        for (const raster::Window& other : seen_) {
-            const std::int64_t left = std::max(own.column, other.column), top = std::max(own.row, other.row);
-            const std::int64_t right = std::min(own.column + own.width, other.column + other.width);
-            const std::int64_t bottom = std::min(own.row + own.height, other.row + other.height);
-            for (std::int64_t row = top; row < bottom && left < right; ++row) {
-                const auto begin = label.begin() + ((row - own.row) * own.width + left - own.column);
-                std::fill(begin, begin + (right - left), ignored_label);
-            }
-        }
-    }
-    void add(const TileRecord& tile) {
-        if (tile.split != Split::train) seen_.push_back(tile.window);
-    }
-
-  private:
-    std::vector<raster::Window> seen_;
-};
 
 }  // namespace
 

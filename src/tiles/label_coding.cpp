@@ -7,6 +7,7 @@
 #include "base/error.hpp"
 #include "raster/aligned_scene.hpp"
 #include "raster/describe.hpp"
+#include "tensor/visit_dtype.hpp"
 #include "tiles/manifest.hpp"
 
 namespace terrane::tiles {
@@ -69,7 +70,7 @@ template <typename Function>
 void LabelCoding::for_each(const raster::AlignedReader& reader, std::span<const std::byte> values,
                            std::span<const std::uint8_t> mask, const Function& function) const {
     const auto bands = static_cast<std::size_t>(reader.bands());
-    const auto run = [&]<typename T>(const T*) {
+    visit_dtype(reader.dtype(), [&]<typename T>(std::type_identity<T>) {
         for (std::size_t pixel = 0; pixel < mask.size(); ++pixel) {
             if (mask[pixel] == 0) continue;
             if (!palette_) {
@@ -81,28 +82,7 @@ void LabelCoding::for_each(const raster::AlignedReader& reader, std::span<const 
                 function(pixel, color);
             }
         }
-    };
-    switch (reader.dtype()) {
-        case DType::u8:
-            return run(static_cast<const std::uint8_t*>(nullptr));
-        case DType::u16:
-            return run(static_cast<const std::uint16_t*>(nullptr));
-        case DType::i16:
-            return run(static_cast<const std::int16_t*>(nullptr));
-        case DType::u32:
-            return run(static_cast<const std::uint32_t*>(nullptr));
-        case DType::i32:
-            return run(static_cast<const std::int32_t*>(nullptr));
-        case DType::f32:
-            return run(static_cast<const float*>(nullptr));
-        case DType::i8:
-        case DType::i64:
-        case DType::f64:
-        case DType::f16:
-        case DType::bf16:
-            break;
-    }
-    throw InternalError(fmt::format("labels are never read as {}", name_of(reader.dtype())));
+    });
 }
 
 void LabelCoding::encode(const raster::AlignedReader& reader, std::span<const std::byte> values,

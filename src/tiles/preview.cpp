@@ -5,6 +5,7 @@
 
 #include "base/error.hpp"
 #include "raster/writer.hpp"
+#include "tensor/visit_dtype.hpp"
 #include "tiles/tile_memory.hpp"
 
 namespace terrane::tiles {
@@ -14,31 +15,11 @@ namespace {
 constexpr std::int64_t gap = 4;
 
 double element(DType dtype, const std::byte* values, std::size_t at) {
-    const auto load = [&]<typename T>(T value) {
+    return visit_dtype(dtype, [&]<typename T>(std::type_identity<T>) {
+        T value;
         std::memcpy(&value, values + at * sizeof(T), sizeof(T));
         return static_cast<double>(value);
-    };
-    switch (dtype) {
-        case DType::u8:
-            return load(std::uint8_t{});
-        case DType::u16:
-            return load(std::uint16_t{});
-        case DType::i16:
-            return load(std::int16_t{});
-        case DType::u32:
-            return load(std::uint32_t{});
-        case DType::i32:
-            return load(std::int32_t{});
-        case DType::f32:
-            return load(float{});
-        case DType::i8:
-        case DType::i64:
-        case DType::f64:
-        case DType::f16:
-        case DType::bf16:
-            break;
-    }
-    throw InternalError(fmt::format("tiles hold no {}", name_of(dtype)));
+    });
 }
 
 /// Mean and deviation of the stored values of one band of one tile: what a viewer sees well.

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "base/error.hpp"
+#include "tensor/visit_dtype.hpp"
 
 namespace terrane::tiles {
 
@@ -11,30 +11,9 @@ namespace {
 
 template <typename Function>
 void with_elements(DType dtype, std::span<const std::byte> values, const Function& function) {
-    const auto visit = [&]<typename T>(const T*) {
+    visit_dtype(dtype, [&]<typename T>(std::type_identity<T>) {
         function(std::span<const T>(reinterpret_cast<const T*>(values.data()), values.size() / sizeof(T)));
-    };
-    switch (dtype) {
-        case DType::u8:
-            return visit(static_cast<const std::uint8_t*>(nullptr));
-        case DType::u16:
-            return visit(static_cast<const std::uint16_t*>(nullptr));
-        case DType::i16:
-            return visit(static_cast<const std::int16_t*>(nullptr));
-        case DType::u32:
-            return visit(static_cast<const std::uint32_t*>(nullptr));
-        case DType::i32:
-            return visit(static_cast<const std::int32_t*>(nullptr));
-        case DType::f32:
-            return visit(static_cast<const float*>(nullptr));
-        case DType::i8:
-        case DType::i64:
-        case DType::f64:
-        case DType::f16:
-        case DType::bf16:
-            break;
-    }
-    throw InternalError(fmt::format("tiles hold no {}", name_of(dtype)));
+    });
 }
 
 }  // namespace
