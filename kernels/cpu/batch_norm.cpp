@@ -151,7 +151,8 @@ class BatchNormPlan final : public LoopPlan {
         const bool residual = op_.residual == ops::Residual::yes;
         NormPasses<T>::normalise(geometry_, arguments.inputs[x_input].as<T>(),
                                  residual ? arguments.inputs[residual_input].as<T>() : nullptr,
-                                 op_.rectify == ops::Rectify::yes, arguments.outputs[0].as<T>(),
+                                 op_.rectify == ops::Rectify::yes ? Tail::relu : Tail::none,
+                                 arguments.outputs[0].as<T>(),
                                  kept.columns());
     }
 

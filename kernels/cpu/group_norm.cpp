@@ -85,7 +85,7 @@ class GroupNormPlan final : public LoopPlan {
         }
         const bool residual = op_.residual == ops::Residual::yes;
         NormPasses<T>::normalise(geometry_, x, residual ? arguments.inputs[residual_input].as<T>() : nullptr,
-                                 op_.rectify == ops::Rectify::yes, arguments.outputs[0].as<T>(),
+                                 tail(), arguments.outputs[0].as<T>(),
                                  kept.columns());
     }
 
@@ -105,6 +105,7 @@ class GroupNormPlan final : public LoopPlan {
             gradient.mask = residual ? Mask::from_output : Mask::recomputed;
             if (residual) gradient.sources.output = arguments.outputs[0].as<T>();
         }
+        if (op_.silu == ops::Silu::yes) gradient.mask = Mask::silu;
         NormPasses<T>::gradient_sums(geometry_, x, gradient, dresidual, kept.columns(), scratch.blocks,
                                      scratch.sums, scratch.products);
         finish_products(kept, scratch);
@@ -119,6 +120,11 @@ class GroupNormPlan final : public LoopPlan {
     }
 
   private:
+    Tail tail() const {
+        if (op_.silu == ops::Silu::yes) return Tail::silu;
+        return op_.rectify == ops::Rectify::yes ? Tail::relu : Tail::none;
+    }
+
     void prepare_group(const device::ForwardArguments& arguments, const Kept& kept,
                        const ForwardScratch& scratch, std::int64_t sample, std::int64_t group) const {
         const std::int64_t first = group * group_channels_;

@@ -68,5 +68,47 @@ std::span<const Candidate> candidates(const ops::Slice&) {
 std::span<const Candidate> candidates(const ops::Softmax&) {
     return loops<make_softmax>();
 }
+std::span<const Candidate> candidates(const ops::BrierLoss&) {
+    return loops<make_brier_loss>();
+}
+std::span<const Candidate> candidates(const ops::ChannelAdd&) {
+    return loops<make_channel_add>();
+}
+std::span<const Candidate> candidates(const ops::Denoise&) {
+    return loops<make_denoise>();
+}
+std::span<const Candidate> candidates(const ops::Diffuse&) {
+    return loops<make_diffuse>();
+}
+std::span<const Candidate> candidates(const ops::HeightEncoding&) {
+    return loops<make_height_encoding>();
+}
+std::span<const Candidate> candidates(const ops::KernelDiscrepancy&) {
+    return loops<make_kernel_discrepancy>();
+}
+std::span<const Candidate> candidates(const ops::LinearAttention&) {
+    return loops<make_linear_attention>();
+}
+std::span<const Candidate> candidates(const ops::Patches&) {
+    return loops<make_patches>();
+}
+std::span<const Candidate> candidates(const ops::SimplexProjection&) {
+    return loops<make_simplex_projection>();
+}
+std::span<const Candidate> candidates(const ops::SlopeMagnitude&) {
+    return loops<make_slope_magnitude>();
+}
+std::span<const Candidate> candidates(const ops::SoftTargets&) {
+    return loops<make_soft_targets>();
+}
+std::span<const Candidate> candidates(const ops::StateBlend&) {
+    return loops<make_state_blend>();
+}
+std::span<const Candidate> candidates(const ops::TimeEmbedding&) {
+    return loops<make_time_embedding>();
+}
+std::span<const Candidate> candidates(const ops::UniformState&) {
+    return loops<make_uniform_state>();
+}
 
 }  // namespace terrane::cpu

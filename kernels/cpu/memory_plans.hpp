@@ -23,5 +23,19 @@ Offer make_positional_embedding(const device::PlanRequest& request);
 Offer make_resize(const device::PlanRequest& request);
 Offer make_slice(const device::PlanRequest& request);
 Offer make_softmax(const device::PlanRequest& request);
+Offer make_brier_loss(const device::PlanRequest& request);
+Offer make_channel_add(const device::PlanRequest& request);
+Offer make_denoise(const device::PlanRequest& request);
+Offer make_diffuse(const device::PlanRequest& request);
+Offer make_height_encoding(const device::PlanRequest& request);
+Offer make_kernel_discrepancy(const device::PlanRequest& request);
+Offer make_linear_attention(const device::PlanRequest& request);
+Offer make_patches(const device::PlanRequest& request);
+Offer make_simplex_projection(const device::PlanRequest& request);
+Offer make_slope_magnitude(const device::PlanRequest& request);
+Offer make_soft_targets(const device::PlanRequest& request);
+Offer make_state_blend(const device::PlanRequest& request);
+Offer make_time_embedding(const device::PlanRequest& request);
+Offer make_uniform_state(const device::PlanRequest& request);
 
 }  // namespace terrane::cpu

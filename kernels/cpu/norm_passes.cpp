@@ -173,23 +173,26 @@ void NormPasses<T>::moments(const NormGeometry& geometry, const T* x, double* sc
 }
 
 template <typename T>
-void NormPasses<T>::normalise(const NormGeometry& geometry, const T* x, const T* added, bool rectify, T* y,
+void NormPasses<T>::normalise(const NormGeometry& geometry, const T* x, const T* added, Tail tail, T* y,
                               ForwardColumns forward) {
     const std::int64_t bytes = geometry.elements() * static_cast<std::int64_t>(sizeof(T)) * (added ? 3 : 2);
-    const auto run = [&]<bool with_relu, bool with_residual>() {
+    const auto run = [&]<Tail fused, bool with_residual>() {
         for_rows(geometry, bytes,
                  [&](std::int64_t at, std::int64_t segment, std::int64_t rows, std::int64_t columns) {
                      const ForwardColumns here = moved(forward, segment * geometry.columns);
                      vectorised([&] {
-                         normalise_rows<with_relu, with_residual>(
+                         normalise_rows<fused, with_residual>(
                              x + at, with_residual ? added + at : nullptr, y + at, rows, columns, here);
                      });
                  });
     };
-    if (rectify) {
-        added ? run.template operator()<true, true>() : run.template operator()<true, false>();
-    } else {
-        added ? run.template operator()<false, true>() : run.template operator()<false, false>();
+    switch (tail) {
+        case Tail::none:
+            return added ? run.template operator()<Tail::none, true>() : run.template operator()<Tail::none, false>();
+        case Tail::relu:
+            return added ? run.template operator()<Tail::relu, true>() : run.template operator()<Tail::relu, false>();
+        case Tail::silu:
+            return run.template operator()<Tail::silu, false>();
     }
 }
 
@@ -208,6 +211,9 @@ void with_constants(int terms, Mask mask, const Run& run) {
         case Mask::from_output:
             return terms == 2 ? run.template operator()<2, Mask::from_output>()
                               : run.template operator()<1, Mask::from_output>();
+        case Mask::silu:
+            return terms == 2 ? run.template operator()<2, Mask::silu>()
+                              : run.template operator()<1, Mask::silu>();
     }
 }
 

@@ -45,8 +45,8 @@ struct NormPasses {
     /// Mean and sum of squared deviations of each channel of each segment.
     static void moments(const NormGeometry& geometry, const T* x, double* scratch, double* mean,
                         double* squares);
-    /// y = relu?((x - mean) * factor + shift + added?); `added` may be null.
-    static void normalise(const NormGeometry& geometry, const T* x, const T* added, bool rectify, T* y,
+    /// y = tail((x - mean) * factor + shift + added?); `added` may be null, and is with Tail::silu.
+    static void normalise(const NormGeometry& geometry, const T* x, const T* added, Tail tail, T* y,
                           ForwardColumns forward);
     /// Sums of dz and dz * (x - mean); writes dz to `dz_out` unless that is null.
     static void gradient_sums(const NormGeometry& geometry, const T* x, const NormGradient<T>& gradient,

@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "cpu/element.hpp"
+#include "cpu/vector_math.hpp"
 #include "formulas/norm.hpp"
 
 /// The inner loops of batch and group norm over a matrix of rows (pixels) and columns (channels). Columns are
@@ -14,8 +15,8 @@ inline constexpr std::int64_t column_chunk = 512;
 /// Rows whose contributions are added in fp32 before they go to a double.
 inline constexpr std::int64_t short_run = 32;
 
-/// Which gradient passes the fused ReLU.
-enum class Mask { none, recomputed, from_output };
+/// Which gradient passes the fused ReLU; with `silu` the slope of a fused SiLU multiplies it.
+enum class Mask { none, recomputed, from_output, silu };
 
 /// Coefficients of y = (x - mean) * factor + shift, one per column.
 struct ForwardColumns {
@@ -42,6 +43,10 @@ TERRANE_INLINE float incoming(const GradientSources<T>& source, std::int64_t pla
     float gradient = load(source.first + place);
     if constexpr (terms == 2) gradient += load(source.second + place);
     if constexpr (mask == Mask::recomputed) gradient = forward_value > 0 ? gradient : 0;
+    if constexpr (mask == Mask::silu) {
+        const float gate = sigmoid(forward_value);
+        gradient *= gate * (1.0f + forward_value * (1.0f - gate));
+    }
     if constexpr (mask == Mask::from_output) gradient = load(source.output + place) > 0 ? gradient : 0;
     return gradient;
 }
@@ -166,7 +171,10 @@ TERRANE_INLINE void column_gradients(const T* x, GradientSources<T> dy, T* dz_ou
     }
 }
 
-template <bool rectify, bool residual, typename T>
+/// What is fused behind a normalisation.
+enum class Tail { none, relu, silu };
+
+template <Tail tail, bool residual, typename T>
 TERRANE_INLINE void normalise_rows(const T* x, const T* added, T* y, std::int64_t rows, std::int64_t columns,
                                    ForwardColumns forward) {
     for (std::int64_t r = 0; r < rows; ++r) {
@@ -176,7 +184,8 @@ TERRANE_INLINE void normalise_rows(const T* x, const T* added, T* y, std::int64_
             const formulas::NormForward<float> norm{forward.mean[c], forward.factor[c], forward.shift[c]};
             float value = norm.apply(load(x + at + c));
             if constexpr (residual) value += load(added + at + c);
-            if constexpr (rectify) value = value > 0 ? value : 0;
+            if constexpr (tail == Tail::relu) value = value > 0 ? value : 0;
+            if constexpr (tail == Tail::silu) value *= sigmoid(value);
             store(y + at + c, value);
         }
     }

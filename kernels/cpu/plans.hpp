@@ -54,5 +54,19 @@ std::span<const Candidate> candidates(const ops::PositionalEmbedding& op);
 std::span<const Candidate> candidates(const ops::Resize& op);
 std::span<const Candidate> candidates(const ops::Slice& op);
 std::span<const Candidate> candidates(const ops::Softmax& op);
+std::span<const Candidate> candidates(const ops::BrierLoss& op);
+std::span<const Candidate> candidates(const ops::ChannelAdd& op);
+std::span<const Candidate> candidates(const ops::Denoise& op);
+std::span<const Candidate> candidates(const ops::Diffuse& op);
+std::span<const Candidate> candidates(const ops::HeightEncoding& op);
+std::span<const Candidate> candidates(const ops::KernelDiscrepancy& op);
+std::span<const Candidate> candidates(const ops::LinearAttention& op);
+std::span<const Candidate> candidates(const ops::Patches& op);
+std::span<const Candidate> candidates(const ops::SimplexProjection& op);
+std::span<const Candidate> candidates(const ops::SlopeMagnitude& op);
+std::span<const Candidate> candidates(const ops::SoftTargets& op);
+std::span<const Candidate> candidates(const ops::StateBlend& op);
+std::span<const Candidate> candidates(const ops::TimeEmbedding& op);
+std::span<const Candidate> candidates(const ops::UniformState& op);
 
 }  // namespace terrane::cpu

@@ -85,5 +85,19 @@ std::unique_ptr<device::OpPlan> make(const ops::Slice& op, const device::PlanReq
 std::unique_ptr<device::OpPlan> make(const ops::Softmax& op, const device::PlanRequest& request);
 std::unique_ptr<device::OpPlan> make(const ops::TransposedConvolution& op,
                                      const device::PlanRequest& request);
+std::unique_ptr<device::OpPlan> make(const ops::BrierLoss& op, const device::PlanRequest& request);
+std::unique_ptr<device::OpPlan> make(const ops::ChannelAdd& op, const device::PlanRequest& request);
+std::unique_ptr<device::OpPlan> make(const ops::Denoise& op, const device::PlanRequest& request);
+std::unique_ptr<device::OpPlan> make(const ops::Diffuse& op, const device::PlanRequest& request);
+std::unique_ptr<device::OpPlan> make(const ops::HeightEncoding& op, const device::PlanRequest& request);
+std::unique_ptr<device::OpPlan> make(const ops::KernelDiscrepancy& op, const device::PlanRequest& request);
+std::unique_ptr<device::OpPlan> make(const ops::LinearAttention& op, const device::PlanRequest& request);
+std::unique_ptr<device::OpPlan> make(const ops::Patches& op, const device::PlanRequest& request);
+std::unique_ptr<device::OpPlan> make(const ops::SimplexProjection& op, const device::PlanRequest& request);
+std::unique_ptr<device::OpPlan> make(const ops::SlopeMagnitude& op, const device::PlanRequest& request);
+std::unique_ptr<device::OpPlan> make(const ops::SoftTargets& op, const device::PlanRequest& request);
+std::unique_ptr<device::OpPlan> make(const ops::StateBlend& op, const device::PlanRequest& request);
+std::unique_ptr<device::OpPlan> make(const ops::TimeEmbedding& op, const device::PlanRequest& request);
+std::unique_ptr<device::OpPlan> make(const ops::UniformState& op, const device::PlanRequest& request);
 
 }  // namespace terrane::ref

@@ -1,4 +1,5 @@
 // Normalisation within a sample: groups of channels (group norm), one position's channels (layer norm).
+#include "formulas/activation.hpp"
 #include "formulas/norm.hpp"
 #include "ref/plan.hpp"
 
@@ -56,7 +57,9 @@ class GroupNormPlan final : public RefPlan<ops::GroupNorm> {
         : RefPlan(op, request),
           area_(input_shape(0).pixels() / input_shape(0).batch()),
           channels_(input_shape(0).channels()),
-          group_(channels_ / op.groups) {}
+          group_(channels_ / op.groups) {
+        if (smooth() && trains()) requirements_.saved = bytes_of_doubles(input_shape(0).elements());
+    }
 
     void forward(const device::ForwardArguments& arguments) override {
         const Reader<T> x(arguments.inputs[0]);
@@ -70,7 +73,8 @@ class GroupNormPlan final : public RefPlan<ops::GroupNorm> {
                                    .apply(x[i]);
                 if (op_.residual == ops::Residual::yes) value += Reader<T>(arguments.inputs[3])[i];
                 if (op_.rectify == ops::Rectify::yes && !(value > 0)) value = 0;
-                y.store(i, value);
+                if (smooth() && trains()) doubles(arguments.saved)[i] = value;
+                y.store(i, smooth() ? formulas::activate<ops::ActivationKind::silu>(value) : value);
             });
         });
     }
@@ -79,6 +83,10 @@ class GroupNormPlan final : public RefPlan<ops::GroupNorm> {
         const Reader<T> x(arguments.inputs[0]);
         const GradientReader<T> dy(arguments.output_gradients[0]);
         const auto dz = [&](std::int64_t i) {
+            if (smooth()) {
+                const double before = doubles(arguments.saved)[i];
+                return dy[i] * formulas::activation_slope<ops::ActivationKind::silu>(before);
+            }
             const bool passes = op_.rectify == ops::Rectify::no || Reader<T>(arguments.outputs[0])[i] > 0;
             return passes ? dy[i] : 0.0;
         };
@@ -98,6 +106,8 @@ class GroupNormPlan final : public RefPlan<ops::GroupNorm> {
     }
 
   private:
+    bool smooth() const { return op_.silu == ops::Silu::yes; }
+
     template <typename Visit>
     void for_each_block(Visit visit) const {
         for (std::int64_t n = 0; n < input_shape(0).batch(); ++n) {

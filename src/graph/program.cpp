@@ -259,11 +259,7 @@ LossTotals Program::losses() const {
         const ValueId id = plan_.graph.losses[i];
         backend_.copy_to_host(reinterpret_cast<std::byte*>(values), view_of(id).data, sizeof(values));
         const ops::Op& op = plan_.graph.nodes[static_cast<std::size_t>(plan_.graph.value(id).producer)].op;
-        double weight = 1;
-        if (const auto* cross_entropy = std::get_if<ops::CrossEntropy>(&op))
-            weight = cross_entropy->loss_weight;
-        if (const auto* dice = std::get_if<ops::Dice>(&op)) weight = dice->loss_weight;
-        totals.sum += weight * values[0];
+        totals.sum += ops::loss_weight_of(op) * values[0];
         if (i == 0) totals.normaliser = values[1];
     }
     return totals;

@@ -12,6 +12,8 @@ std::vector<TensorSpec> GroupNorm::outputs(std::span<const TensorSpec> inputs) c
                    "scale or shift does not have {} channels", x.channels());
     TERRANE_ASSERT(residual == Residual::no || inputs[3] == inputs[0],
                    "the residual differs in shape or type");
+    TERRANE_ASSERT(silu == Silu::no || (rectify == Rectify::no && residual == Residual::no),
+                   "a SiLU stands alone behind a group norm");
     return {inputs[0]};
 }
 

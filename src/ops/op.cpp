@@ -19,4 +19,13 @@ BackwardNeeds backward_needs_of(const Op& op) {
     return std::visit([](const auto& kind) { return kind.backward_needs(); }, op);
 }
 
+double loss_weight_of(const Op& op) {
+    return std::visit(
+        [](const auto& kind) {
+            if constexpr (requires { kind.loss_weight; }) return kind.loss_weight;
+            return 1.0;
+        },
+        op);
+}
+
 }  // namespace terrane::ops
