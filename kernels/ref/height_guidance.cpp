@@ -1,4 +1,6 @@
 // What CADEF reads from the height map.
+#include <algorithm>
+
 #include "formulas/diffusion.hpp"
 #include "ref/plan.hpp"
 

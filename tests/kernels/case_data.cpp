@@ -30,6 +30,13 @@ double drawn(PhiloxStream& stream, Fill fill, Values values, std::int64_t index,
         }
         case Fill::labels_all_ignored:
             return ops::ignore_label;
+        case Fill::zero:
+            return 0;
+        case Fill::half_keys:
+            return (static_cast<double>(stream.word()) - 2e9) * 1048576;
+        case Fill::one_hot:
+        case Fill::quarters:
+            return 0;  // drawn pixel by pixel
         case Fill::far_from_zero:
             return 100 + stream.uniform(-1.5, 1.5);
     }
@@ -77,6 +84,18 @@ std::vector<double> input_values(const OpCase& one, std::size_t input, Values va
     const CaseInput& spec = one.inputs[input];
     PhiloxStream stream(seed, stream_of(one.name) + input);
     std::vector<double> result(static_cast<std::size_t>(spec.shape.elements()));
+    if (spec.fill == Fill::one_hot || spec.fill == Fill::quarters) {
+        const auto classes = static_cast<std::size_t>(spec.shape.channels());
+        const int parts = spec.fill == Fill::one_hot ? 1 : 4;
+        for (std::size_t first = 0; first < result.size(); first += classes) {
+            const bool none = stream.below(6) == 0;
+            for (int part = 0; part < parts; ++part) {
+                const std::size_t c = stream.below(static_cast<std::uint32_t>(classes));
+                result[first + c] += none ? 0 : 1.0 / parts;
+            }
+        }
+        return result;
+    }
     for (std::size_t i = 0; i < result.size(); ++i) {
         const Fill fill = spec.role == Role::confusion ? Fill::positive : spec.fill;
         const Values kind = spec.role == Role::confusion ? Values::integers : values;

@@ -16,9 +16,7 @@ double objective(device::Backend& backend, const OpCase& one, RunOptions options
                  const std::vector<std::vector<double>>& inputs, const std::vector<double>& upstream) {
     options.wanted.assign(one.inputs.size(), false);
     const RunResult result = run_case(backend, one, options, inputs);
-    if (const auto* loss = std::get_if<ops::CrossEntropy>(&one.op))
-        return loss->loss_weight * result.outputs[0][0];
-    if (const auto* loss = std::get_if<ops::Dice>(&one.op)) return loss->loss_weight * result.outputs[0][0];
+    if (one.is_loss()) return ops::loss_weight_of(one.op) * result.outputs[0][0];
     double sum = 0;
     for (std::size_t i = 0; i < upstream.size(); ++i) sum += upstream[i] * result.outputs[0][i];
     return sum;

@@ -4,19 +4,29 @@
 
 namespace terrane::test {
 
+namespace {
+
+template <typename... Ops>
+bool holds_any(const ops::Op& op) {
+    return (std::holds_alternative<Ops>(op) || ...);
+}
+
+}  // namespace
+
 bool OpCase::has_backward() const {
-    return !std::holds_alternative<ops::Classify>(op) && !std::holds_alternative<ops::Softmax>(op);
+    return !holds_any<ops::Classify, ops::Diffuse, ops::HeightEncoding, ops::Patches, ops::SlopeMagnitude,
+                      ops::SoftTargets, ops::Softmax, ops::StateBlend, ops::TimeEmbedding, ops::UniformState>(op);
 }
 
 bool OpCase::is_loss() const {
-    return std::holds_alternative<ops::CrossEntropy>(op) || std::holds_alternative<ops::Dice>(op);
+    return holds_any<ops::BrierLoss, ops::CrossEntropy, ops::Dice, ops::KernelDiscrepancy>(op);
 }
 
 std::vector<OpCase> selected_cases() {
     const char* wanted = std::getenv("TERRANE_CASE");
     std::vector<OpCase> result;
     for (auto* family :
-         {product_cases, norm_cases, map_cases, pointwise_cases, class_cases, attention_cases}) {
+         {product_cases, norm_cases, map_cases, pointwise_cases, class_cases, attention_cases, diffusion_cases}) {
         for (OpCase& one : family()) {
             if (wanted == nullptr || one.name == wanted) result.push_back(std::move(one));
         }

@@ -16,6 +16,8 @@ enum class Role {
     state,       ///< likewise, not differentiable, may be written
     labels,      ///< u8
     confusion,   ///< i64, written
+    constant,    ///< f32 (f64 in double programs), per sample, not differentiable, not written
+    keys,        ///< i64, one per sample
 };
 
 /// What its elements are like. Integers where exactness is demanded, reals otherwise.
@@ -28,6 +30,10 @@ enum class Fill {
     class_weights_with_zero,  ///< likewise, class 1 has 0
     labels,                   ///< classes of input 0, some ignored, some beyond the classes
     labels_all_ignored,
+    zero,
+    half_keys,     ///< keys: large, some negative
+    one_hot,       ///< per pixel a class has 1, some pixels none
+    quarters,      ///< per pixel four quarters fall on classes, some pixels have none
     far_from_zero,  ///< mean 100, spread 1: cancellation in variances
 };
 
@@ -65,6 +71,7 @@ std::vector<OpCase> map_cases();
 std::vector<OpCase> pointwise_cases();
 std::vector<OpCase> class_cases();
 std::vector<OpCase> attention_cases();
+std::vector<OpCase> diffusion_cases();
 
 // Shorthand for the table.
 inline CaseInput activation(Shape shape, Fill fill = Fill::standard) {

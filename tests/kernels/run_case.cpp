@@ -19,10 +19,12 @@ DType dtype_for(Role role, DType compute) {
             return compute;
         case Role::parameter:
         case Role::state:
+        case Role::constant:
             return compute == DType::f64 ? DType::f64 : DType::f32;
         case Role::labels:
             return DType::u8;
         case Role::confusion:
+        case Role::keys:
             return DType::i64;
     }
     return compute;
@@ -37,7 +39,8 @@ bool is_written(Role role) {
 
 /// Whether an input has one part per sample, which ranks share out. The presence flags of a gated sum do.
 bool is_per_sample(const CaseInput& input) {
-    return input.role == Role::activation || input.role == Role::labels || input.fill == Fill::presence;
+    return input.role == Role::activation || input.role == Role::labels || input.role == Role::constant ||
+           input.role == Role::keys || input.fill == Fill::presence;
 }
 
 std::uint64_t upstream_stream(const OpCase& one, int term) {
@@ -88,7 +91,8 @@ class RankRun {
         for (const TensorSpec& spec : descriptor_.outputs)
             output_buffers_.emplace_back(backend, spec.bytes());
         const std::int64_t samples = one.inputs[0].shape[0] / options.ranks;
-        step_ = {.seed = options.seed, .step = 3, .first_sample = rank * samples + 5};
+        step_ = {.seed = options.seed, .step = 3, .first_sample = rank * samples + 5,
+                 .pass_first = 5, .pass_samples = samples * options.ranks};
         announce_parameters();
     }
 
