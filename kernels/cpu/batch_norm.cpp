@@ -152,8 +152,7 @@ class BatchNormPlan final : public LoopPlan {
         NormPasses<T>::normalise(geometry_, arguments.inputs[x_input].as<T>(),
                                  residual ? arguments.inputs[residual_input].as<T>() : nullptr,
                                  op_.rectify == ops::Rectify::yes ? Tail::relu : Tail::none,
-                                 arguments.outputs[0].as<T>(),
-                                 kept.columns());
+                                 arguments.outputs[0].as<T>(), kept.columns());
     }
 
     void send_moments(const ForwardScratch& scratch, double count, double* exchange) const {

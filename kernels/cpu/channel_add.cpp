@@ -12,7 +12,8 @@ namespace {
 constexpr std::int64_t block_pixels = 1024;  // whose sums are taken together
 
 template <typename T>
-TERRANE_INLINE void add_to_rows(const T* x, const T* shift, T* y, std::int64_t pixels, std::int64_t channels) {
+TERRANE_INLINE void add_to_rows(const T* x, const T* shift, T* y, std::int64_t pixels,
+                                std::int64_t channels) {
     for (std::int64_t pixel = 0; pixel < pixels; ++pixel) {
 #pragma omp simd
         for (std::int64_t c = 0; c < channels; ++c) {

@@ -1,5 +1,5 @@
-// The ops of a recursive diffusion network's recursion, pixel by pixel. Their maps have as many channels as there
-// are classes; beside the network's convolutions they cost little.
+// The ops of a recursive diffusion network's recursion, pixel by pixel. Their maps have as many channels as
+// there are classes; beside the network's convolutions they cost little.
 #include "formulas/diffusion.hpp"
 
 #include <cstring>
@@ -19,9 +19,10 @@ constexpr std::int64_t math_cost = 8;        // how much longer than copying exp
 /// visit(pixel) over all pixels of a map, shared out in runs.
 template <typename Visit>
 void for_each_pixel(const Shape& shape, std::int64_t cost, const Visit& visit) {
-    parallel_range(shape.pixels(), cost * shape.elements() * 8, 64, [&](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t pixel = begin; pixel < end; ++pixel) visit(pixel);
-    });
+    parallel_range(shape.pixels(), cost * shape.elements() * 8, 64,
+                   [&](std::int64_t begin, std::int64_t end) {
+                       for (std::int64_t pixel = begin; pixel < end; ++pixel) visit(pixel);
+                   });
 }
 
 template <typename T>
@@ -35,7 +36,8 @@ class TimeEmbeddingPlan final : public LoopPlan {
         : op_(std::get<ops::TimeEmbedding>(request.descriptor.op)) {}
 
     void forward(const device::ForwardArguments& arguments) override {
-        if (op_.dtype == DType::bf16) return write(arguments.inputs[0].as<float>()[0], arguments.outputs[0].as<bfloat16>());
+        if (op_.dtype == DType::bf16)
+            return write(arguments.inputs[0].as<float>()[0], arguments.outputs[0].as<bfloat16>());
         write(arguments.inputs[0].as<float>()[0], arguments.outputs[0].as<float>());
     }
     void backward(const device::BackwardArguments&) override {}
@@ -85,7 +87,8 @@ class SoftTargetsPlan final : public LoopPlan {
             add(row.index0, column.index1, row.weight0 * column.weight1);
             add(row.index1, column.index0, row.weight1 * column.weight0);
             add(row.index1, column.index1, row.weight1 * column.weight1);
-            if (touches_void && op_.void_pixels == ops::VoidPixels::masked) std::fill_n(shares, op_.classes, 0.0f);
+            if (touches_void && op_.void_pixels == ops::VoidPixels::masked)
+                std::fill_n(shares, op_.classes, 0.0f);
         });
     }
     void backward(const device::BackwardArguments&) override {}
@@ -110,7 +113,8 @@ class UniformStatePlan final : public LoopPlan {
                            for (std::int64_t at = begin; at < end;) {
                                const std::int64_t sample = at / per_sample;
                                const std::int64_t stop = std::min(end, (sample + 1) * per_sample);
-                               formulas::SampleNoise noise(seed, keys[sample], formulas::moment_of_the_beginning);
+                               formulas::SampleNoise noise(seed, keys[sample],
+                                                           formulas::moment_of_the_beginning);
                                for (; at < stop; ++at) y[at] = noise.uniform(at - sample * per_sample);
                            }
                        });
@@ -140,24 +144,25 @@ class DiffusePlan final : public LoopPlan {
         const float time = arguments.inputs[1].as<float>()[0];
         const auto* const keys = arguments.inputs[2].as<std::int64_t>();
         const std::int64_t channels = shape_.channels(), row = shape_.width() * channels;
-        parallel_range(
-            shape_.batch() * shape_.height(), math_cost * shape_.elements() * 8, 1,
-            [&](std::int64_t begin, std::int64_t end) {
-                float values[most_channels];
-                for (std::int64_t at = begin; at < end; ++at) {
-                    const std::int64_t first = at % shape_.height() * row;  // within the sample
-                    formulas::SampleNoise noise(arguments.step->seed, keys[at / shape_.height()],
-                                                formulas::moment_of(time));
-                    for (std::int64_t x = 0; x < shape_.width(); ++x) {
-                        read_pixel(state + at * row, x, channels, values);
-                        if (op_.prior == ops::Diffuse::Prior::softmax) formulas::softmax_in_place(values, channels);
-                        for (std::int64_t c = 0; c < channels; ++c) {
-                            const float drawn = noise.normal<float>(first + x * channels + c);
-                            store(y + at * row + x * channels + c, formulas::clipped(values[c] + time * drawn));
-                        }
-                    }
-                }
-            });
+        parallel_range(shape_.batch() * shape_.height(), math_cost * shape_.elements() * 8, 1,
+                       [&](std::int64_t begin, std::int64_t end) {
+                           float values[most_channels];
+                           for (std::int64_t at = begin; at < end; ++at) {
+                               const std::int64_t first = at % shape_.height() * row;  // within the sample
+                               formulas::SampleNoise noise(arguments.step->seed, keys[at / shape_.height()],
+                                                           formulas::moment_of(time));
+                               for (std::int64_t x = 0; x < shape_.width(); ++x) {
+                                   read_pixel(state + at * row, x, channels, values);
+                                   if (op_.prior == ops::Diffuse::Prior::softmax)
+                                       formulas::softmax_in_place(values, channels);
+                                   for (std::int64_t c = 0; c < channels; ++c) {
+                                       const float drawn = noise.normal<float>(first + x * channels + c);
+                                       store(y + at * row + x * channels + c,
+                                             formulas::clipped(values[c] + time * drawn));
+                                   }
+                               }
+                           }
+                       });
     }
 
     ops::Diffuse op_;
@@ -242,7 +247,8 @@ class SimplexProjectionPlan final : public LoopPlan {
   private:
     float floor() const { return static_cast<float>(op_.floor); }
     formulas::ProjectionSum<float> sum_of(const float* values) const {
-        return formulas::projection_sum(values, shape_.channels(), floor(), static_cast<float>(op_.least_sum));
+        return formulas::projection_sum(values, shape_.channels(), floor(),
+                                        static_cast<float>(op_.least_sum));
     }
     ops::SimplexProjection op_;
     Shape shape_;
@@ -327,8 +333,7 @@ class BrierLossPlan final : public LoopPlan {
         const float scale = static_cast<float>(2 * op_.loss_weight / static_cast<double>(channels));
         for_each_pixel(shape_, 1, [&](std::int64_t pixel) {
             const float* const target = truth + pixel * channels;
-            const float factor =
-                scale * formulas::pixel_weight(target, weights, channels, op_.void_pixels);
+            const float factor = scale * formulas::pixel_weight(target, weights, channels, op_.void_pixels);
             for (std::int64_t c = 0; c < channels; ++c) {
                 const std::int64_t i = pixel * channels + c;
                 store(dx + i, factor * (load(x + i) - target[c]));
@@ -358,19 +363,20 @@ class PatchesPlan final : public LoopPlan {
         std::byte* const y = arguments.outputs[0].data;
         const std::int64_t across = map_.width() / patches_.width();
         const std::int64_t rows = patches_.batch() * patches_.height();
-        parallel_range(rows, 2 * rows * static_cast<std::int64_t>(row_bytes_), 1,
-                       [&](std::int64_t begin, std::int64_t end) {
-                           for (std::int64_t at = begin; at < end; ++at) {
-                               const std::int64_t patch = at / patches_.height(), row = at % patches_.height();
-                               const std::int64_t sample = patch % map_.batch(), place = patch / map_.batch();
-                               const std::int64_t in_map =
-                                   (sample * map_.height() + place / across * patches_.height() + row) * across +
-                                   place % across;
-                               const auto from = static_cast<std::size_t>(cuts_ ? in_map : at) * row_bytes_;
-                               const auto to = static_cast<std::size_t>(cuts_ ? at : in_map) * row_bytes_;
-                               std::memcpy(y + to, x + from, row_bytes_);
-                           }
-                       });
+        parallel_range(
+            rows, 2 * rows * static_cast<std::int64_t>(row_bytes_), 1,
+            [&](std::int64_t begin, std::int64_t end) {
+                for (std::int64_t at = begin; at < end; ++at) {
+                    const std::int64_t patch = at / patches_.height(), row = at % patches_.height();
+                    const std::int64_t sample = patch % map_.batch(), place = patch / map_.batch();
+                    const std::int64_t in_map =
+                        (sample * map_.height() + place / across * patches_.height() + row) * across +
+                        place % across;
+                    const auto from = static_cast<std::size_t>(cuts_ ? in_map : at) * row_bytes_;
+                    const auto to = static_cast<std::size_t>(cuts_ ? at : in_map) * row_bytes_;
+                    std::memcpy(y + to, x + from, row_bytes_);
+                }
+            });
     }
     void backward(const device::BackwardArguments&) override {}
 

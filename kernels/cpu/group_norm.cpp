@@ -85,8 +85,7 @@ class GroupNormPlan final : public LoopPlan {
         }
         const bool residual = op_.residual == ops::Residual::yes;
         NormPasses<T>::normalise(geometry_, x, residual ? arguments.inputs[residual_input].as<T>() : nullptr,
-                                 tail(), arguments.outputs[0].as<T>(),
-                                 kept.columns());
+                                 tail(), arguments.outputs[0].as<T>(), kept.columns());
     }
 
     void backward(const device::BackwardArguments& arguments) override {

@@ -13,7 +13,8 @@ namespace {
 
 using ops::KernelDiscrepancy;
 
-/// Points as columns: number c of point j at [c * pitch + j]; beyond the last point lie copies of it with count 0.
+/// Points as columns: number c of point j at [c * pitch + j]; beyond the last point lie copies of it with
+/// count 0.
 struct Points {
     const float* columns;
     const float* counts;
@@ -93,7 +94,8 @@ TERRANE_INLINE Felt feel(const float* x, const Points& points, std::int64_t clas
         }
         felt.value += static_cast<double>(folded(values));
         felt.pull += static_cast<double>(folded(pulls));
-        for (std::int64_t c = 0; c < classes && moment != nullptr; ++c) moment[c] += static_cast<double>(moments[c]);
+        for (std::int64_t c = 0; c < classes && moment != nullptr; ++c)
+            moment[c] += static_cast<double>(moments[c]);
     }
     return felt;
 }
@@ -125,8 +127,8 @@ class KernelDiscrepancyPlan final : public LoopPlan {
             const float* const truths = arguments.inputs[1].as<float>();
             list_.gather(
                 *arguments.step, [&](std::int64_t i) { return static_cast<double>(load(shares + i)); },
-                [&](std::int64_t i) { return static_cast<double>(truths[i]); }, arguments.inputs[2].as<float>(),
-                list, scratch.pixel);
+                [&](std::int64_t i) { return static_cast<double>(truths[i]); },
+                arguments.inputs[2].as<float>(), list, scratch.pixel);
         }
         if (arguments.phase != device::Phase::before_exchange) finish(arguments, list, scratch);
     }
@@ -142,7 +144,8 @@ class KernelDiscrepancyPlan final : public LoopPlan {
         for (std::int64_t i = 0; i < list_.slots; ++i) {
             if (saved.pixels[i] < 0) continue;
             for (std::int64_t c = 0; c < list_.classes; ++c) {
-                store(dp + saved.pixels[i] * list_.classes + c, scale * saved.gradients[i * list_.classes + c]);
+                store(dp + saved.pixels[i] * list_.classes + c,
+                      scale * saved.gradients[i * list_.classes + c]);
             }
         }
     }
@@ -201,7 +204,8 @@ class KernelDiscrepancyPlan final : public LoopPlan {
         return filled;
     }
     void write(float* memory, std::int64_t stride, std::int64_t at, const double* values) const {
-        for (std::int64_t c = 0; c < list_.classes; ++c) memory[c * stride + at] = static_cast<float>(values[c]);
+        for (std::int64_t c = 0; c < list_.classes; ++c)
+            memory[c * stride + at] = static_cast<float>(values[c]);
     }
 
     void finish(const device::ForwardArguments& arguments, double* list, const Scratch& scratch) {
@@ -217,7 +221,9 @@ class KernelDiscrepancyPlan final : public LoopPlan {
         list_.collect_targets(list, scratch.pixel, vectors_);
         const auto targets = static_cast<std::int64_t>(vectors_.size()) / (classes + 1);
         const Filled x = fill(list_.slots, scratch.x, [&](std::int64_t i) { return list_.share(list, i); });
-        const Filled y = fill(targets, scratch.y, [&](std::int64_t i) { return &vectors_[static_cast<std::size_t>(i * (classes + 1))]; });
+        const Filled y = fill(targets, scratch.y, [&](std::int64_t i) {
+            return &vectors_[static_cast<std::size_t>(i * (classes + 1))];
+        });
         const double pairs_x = formulas::pair_count(op_.estimator, x.total);
         const double pairs_y = formulas::pair_count(op_.estimator, y.total);
         if (!(pairs_x > 0) || !(pairs_y > 0)) return;

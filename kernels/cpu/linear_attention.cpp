@@ -135,7 +135,8 @@ class LinearAttentionPlan final : public LoopPlan {
             }
         }
         for_blocks([&](const Block& block) { vectorised([&] { sum_context(qkv, block, kept, scratch); }); });
-        for (std::int64_t head = 0; head < shape_.batch() * heads_; ++head) finish_context(head, kept, scratch);
+        for (std::int64_t head = 0; head < shape_.batch() * heads_; ++head)
+            finish_context(head, kept, scratch);
         for_blocks([&](const Block& block) { vectorised([&] { answer(qkv, y, block, kept); }); });
     }
 
@@ -147,9 +148,13 @@ class LinearAttentionPlan final : public LoopPlan {
         MemoryLayout workspace(arguments.workspace), saved(arguments.saved);
         const Scratch scratch(workspace, *this);
         const Kept kept(saved, *this);
-        for_blocks([&](const Block& block) { vectorised([&] { query_gradients(qkv, dy, dx, block, kept, scratch); }); });
-        for (std::int64_t head = 0; head < shape_.batch() * heads_; ++head) finish_slopes(head, kept, scratch);
-        for_blocks([&](const Block& block) { vectorised([&] { key_gradients(qkv, dx, block, kept, scratch); }); });
+        for_blocks([&](const Block& block) {
+            vectorised([&] { query_gradients(qkv, dy, dx, block, kept, scratch); });
+        });
+        for (std::int64_t head = 0; head < shape_.batch() * heads_; ++head)
+            finish_slopes(head, kept, scratch);
+        for_blocks(
+            [&](const Block& block) { vectorised([&] { key_gradients(qkv, dx, block, kept, scratch); }); });
     }
 
   private:
@@ -174,8 +179,8 @@ class LinearAttentionPlan final : public LoopPlan {
         float *highest, *sums, *matrices, *slope, *transposed, *along;
     };
     struct Block {
-        std::int64_t head;  ///< sample * heads + head
-        std::int64_t place;  ///< head * blocks + block
+        std::int64_t head;     ///< sample * heads + head
+        std::int64_t place;    ///< head * blocks + block
         std::int64_t in, out;  ///< first element of its queries in qkv, and in the output
         std::int64_t count;
     };
@@ -220,7 +225,8 @@ class LinearAttentionPlan final : public LoopPlan {
             const std::int64_t count = block.count - p < run ? block.count - p : run;
             read_rows(qkv + block.in + part(1) + p * in_stride(), in_stride(), count, width_, keys);
             read_rows(qkv + block.in + part(2) + p * in_stride(), in_stride(), count, width_, values);
-            key_rows(keys, count, width_, kept.highest + block.head * width_, kept.factor + block.head * width_);
+            key_rows(keys, count, width_, kept.highest + block.head * width_,
+                     kept.factor + block.head * width_);
             for (std::int64_t k = 0; k < count; ++k) {
 #pragma omp simd
                 for (std::int64_t d = 0; d < width_; ++d) sums[d] += keys[k * width_ + d];
@@ -266,8 +272,8 @@ class LinearAttentionPlan final : public LoopPlan {
         for (std::int64_t i = 0; i < count; ++i) values[i] *= scale_;
     }
 
-    TERRANE_INLINE void query_gradients(const T* qkv, const T* dy, T* dx, const Block& block, const Kept& kept,
-                                        const Scratch& scratch) const {
+    TERRANE_INLINE void query_gradients(const T* qkv, const T* dy, T* dx, const Block& block,
+                                        const Kept& kept, const Scratch& scratch) const {
         float queries[run * most_width], slopes[run * most_width], gradients[run * most_width];
         float* const matrix = scratch.matrices + block.place * width_ * width_;
         for (std::int64_t i = 0; i < width_ * width_; ++i) matrix[i] = 0;
@@ -281,7 +287,8 @@ class LinearAttentionPlan final : public LoopPlan {
             multiply_rows(slopes, kept.transposed + block.head * width_ * width_, count, width_, gradients);
             for (std::int64_t k = 0; k < count; ++k) {
                 float along = 0;
-                for (std::int64_t d = 0; d < width_; ++d) along += gradients[k * width_ + d] * queries[k * width_ + d];
+                for (std::int64_t d = 0; d < width_; ++d)
+                    along += gradients[k * width_ + d] * queries[k * width_ + d];
 #pragma omp simd
                 for (std::int64_t d = 0; d < width_; ++d) {
                     gradients[k * width_ + d] = queries[k * width_ + d] * (gradients[k * width_ + d] - along);
@@ -316,10 +323,12 @@ class LinearAttentionPlan final : public LoopPlan {
             const std::int64_t count = block.count - p < run ? block.count - p : run;
             read_rows(qkv + block.in + part(1) + p * in_stride(), in_stride(), count, width_, keys);
             read_rows(qkv + block.in + part(2) + p * in_stride(), in_stride(), count, width_, values);
-            key_rows(keys, count, width_, kept.highest + block.head * width_, kept.factor + block.head * width_);
+            key_rows(keys, count, width_, kept.highest + block.head * width_,
+                     kept.factor + block.head * width_);
             multiply_rows(keys, scratch.slope + block.head * width_ * width_, count, width_, gradients);
             write_rows(gradients, in_stride(), count, width_, dx + block.in + part(2) + p * in_stride());
-            multiply_rows(values, scratch.transposed + block.head * width_ * width_, count, width_, gradients);
+            multiply_rows(values, scratch.transposed + block.head * width_ * width_, count, width_,
+                          gradients);
             for (std::int64_t k = 0; k < count; ++k) {
 #pragma omp simd
                 for (std::int64_t d = 0; d < width_; ++d) {

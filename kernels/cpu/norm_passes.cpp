@@ -181,16 +181,18 @@ void NormPasses<T>::normalise(const NormGeometry& geometry, const T* x, const T*
                  [&](std::int64_t at, std::int64_t segment, std::int64_t rows, std::int64_t columns) {
                      const ForwardColumns here = moved(forward, segment * geometry.columns);
                      vectorised([&] {
-                         normalise_rows<fused, with_residual>(
-                             x + at, with_residual ? added + at : nullptr, y + at, rows, columns, here);
+                         normalise_rows<fused, with_residual>(x + at, with_residual ? added + at : nullptr,
+                                                              y + at, rows, columns, here);
                      });
                  });
     };
     switch (tail) {
         case Tail::none:
-            return added ? run.template operator()<Tail::none, true>() : run.template operator()<Tail::none, false>();
+            return added ? run.template operator()<Tail::none, true>()
+                         : run.template operator()<Tail::none, false>();
         case Tail::relu:
-            return added ? run.template operator()<Tail::relu, true>() : run.template operator()<Tail::relu, false>();
+            return added ? run.template operator()<Tail::relu, true>()
+                         : run.template operator()<Tail::relu, false>();
         case Tail::silu:
             return run.template operator()<Tail::silu, false>();
     }

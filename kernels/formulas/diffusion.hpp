@@ -8,17 +8,18 @@
 #include "formulas/host_device.hpp"
 #include "ops/state_blend.hpp"
 
-/// The recursion of a diffusion network, pixel by pixel: noise, projection, blending. `values` are the K numbers of
-/// a pixel.
+/// The recursion of a diffusion network, pixel by pixel: noise, projection, blending. `values` are the K
+/// numbers of a pixel.
 namespace terrane::formulas {
 
-/// Words of Philox for one block of four elements of a sample. `moment` tells the draws of one pass from another's.
+/// Words of Philox for one block of four elements of a sample. `moment` tells the draws of one pass from
+/// another's.
 TERRANE_HOST_DEVICE inline Philox::Counter sample_words(std::uint64_t seed, std::int64_t key,
                                                         std::uint32_t moment, std::int64_t block) {
     const auto wide = static_cast<std::uint64_t>(key);
-    return Philox::draw(seed, Philox::Counter{static_cast<std::uint32_t>(block),
-                                              static_cast<std::uint32_t>(wide),
-                                              static_cast<std::uint32_t>(wide >> 32), moment});
+    return Philox::draw(seed,
+                        Philox::Counter{static_cast<std::uint32_t>(block), static_cast<std::uint32_t>(wide),
+                                        static_cast<std::uint32_t>(wide >> 32), moment});
 }
 
 /// The moment of a time: its bits as a float, so that every time of the grid has its own draws.
@@ -93,8 +94,8 @@ struct ProjectionSum {
     bool follows = true;
 };
 template <typename Real>
-TERRANE_HOST_DEVICE inline ProjectionSum<Real> projection_sum(const Real* values, std::int64_t count, Real floor,
-                                                              Real least_sum) {
+TERRANE_HOST_DEVICE inline ProjectionSum<Real> projection_sum(const Real* values, std::int64_t count,
+                                                              Real floor, Real least_sum) {
     Real sum = 0;
     for (std::int64_t c = 0; c < count; ++c) sum += values[c] > floor ? values[c] : floor;
     if (sum < least_sum) return {least_sum, false};

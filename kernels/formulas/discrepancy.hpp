@@ -64,8 +64,8 @@ TERRANE_HOST_DEVICE inline double pair_count(ops::KernelDiscrepancy::Estimator e
     return estimator == ops::KernelDiscrepancy::Estimator::unbiased ? n * (n - 1) : n * n;
 }
 
-/// A pseudo-random permutation of 0 .. size-1 (a Feistel network of Philox rounds with cycle walking), by which
-/// pixels are drawn without replacement.
+/// A pseudo-random permutation of 0 .. size-1 (a Feistel network of Philox rounds with cycle walking), by
+/// which pixels are drawn without replacement.
 class Shuffle {
   public:
     TERRANE_HOST_DEVICE Shuffle(std::uint64_t seed, std::uint64_t stream, std::int64_t size)
@@ -95,10 +95,11 @@ class Shuffle {
     int half_bits_ = 1;
 };
 
-/// Place of a target vector among the atoms: the multiset of `parts` classes that share the pixel, ranked by the
-/// combinatorial number system; the last atom is the zero vector.
+/// Place of a target vector among the atoms: the multiset of `parts` classes that share the pixel, ranked by
+/// the combinatorial number system; the last atom is the zero vector.
 template <typename Real>
-TERRANE_HOST_DEVICE inline std::int64_t atom_of(const Real* target, std::int64_t classes, std::int64_t parts) {
+TERRANE_HOST_DEVICE inline std::int64_t atom_of(const Real* target, std::int64_t classes,
+                                                std::int64_t parts) {
     std::int64_t index = 0, found = 0;
     for (std::int64_t c = 0; c < classes; ++c) {
         auto share = static_cast<std::int64_t>(std::floor(target[c] * static_cast<Real>(parts) + Real(0.5)));

@@ -12,8 +12,8 @@
 /// contributes is a list of doubles, so that summing the lists over ranks joins the contributions.
 namespace terrane::formulas {
 
-/// Places in that list: the weight; the drawn shares, K numbers and a 1 each; the counts of the atoms, or the drawn
-/// targets like the shares.
+/// Places in that list: the weight; the drawn shares, K numbers and a 1 each; the counts of the atoms, or the
+/// drawn targets like the shares.
 class DiscrepancyList {
   public:
     DiscrepancyList(const ops::KernelDiscrepancy& op, const Shape& shares)
@@ -21,8 +21,9 @@ class DiscrepancyList {
           classes(shares.channels()),
           own_pixels(shares.pixels()),
           sample_pixels(shares.height() * shares.width()),
-          slots(op.scope == ops::KernelDiscrepancy::Scope::global ? op.max_samples
-                                                                  : std::min(op.max_samples, shares.pixels())),
+          slots(op.scope == ops::KernelDiscrepancy::Scope::global
+                    ? op.max_samples
+                    : std::min(op.max_samples, shares.pixels())),
           targets(sampled() ? slots : op.atoms(classes)) {}
 
     bool sampled() const { return op_.targets == ops::KernelDiscrepancy::Targets::sampled; }
@@ -32,8 +33,8 @@ class DiscrepancyList {
         return list + 1 + slots * (classes + 1) + place * (sampled() ? classes + 1 : 1);
     }
 
-    /// Which own pixel slot `slot` draws; -1 if it belongs to another rank or there are fewer pixels than slots.
-    /// `which`: 0 for shares, 1 for targets.
+    /// Which own pixel slot `slot` draws; -1 if it belongs to another rank or there are fewer pixels than
+    /// slots. `which`: 0 for shares, 1 for targets.
     class Draw {
       public:
         Draw(const DiscrepancyList& list, const device::StepState& step, int which)
@@ -87,7 +88,8 @@ class DiscrepancyList {
         if (sampled()) draw(1, truths, [&](std::int64_t slot) { return target(list, slot); });
     }
 
-    /// The target vectors that occur, with their counts, as K numbers and the count each. `vector`: room for K.
+    /// The target vectors that occur, with their counts, as K numbers and the count each. `vector`: room for
+    /// K.
     void collect_targets(double* list, double* vector, std::vector<double>& vectors) const {
         vectors.clear();
         for (std::int64_t place = 0; place < targets; ++place) {
@@ -112,7 +114,8 @@ class DiscrepancyList {
     }
     std::uint64_t stream(const device::StepState& step, int which) const {
         const auto first = static_cast<std::uint64_t>(global() ? step.pass_first : step.first_sample);
-        return (static_cast<std::uint64_t>(step.step) * 2 + static_cast<std::uint64_t>(which)) ^ (first + 1) << 40;
+        return (static_cast<std::uint64_t>(step.step) * 2 + static_cast<std::uint64_t>(which)) ^ (first + 1)
+                                                                                                     << 40;
     }
 
     const ops::KernelDiscrepancy& op_;

@@ -1,7 +1,7 @@
 // The ops of a recursive diffusion network's recursion: noise, denoising, projection, blending, targets.
+#include "formulas/diffusion.hpp"
 #include "formulas/bilinear.hpp"
 #include "formulas/class_loss.hpp"
-#include "formulas/diffusion.hpp"
 #include "ref/plan.hpp"
 
 namespace terrane::ref {
@@ -124,7 +124,8 @@ class DiffusePlan final : public RefPlan<ops::Diffuse> {
         const std::int64_t channels = output_shape().channels();
         for_each_pixel(output_shape(), [&](std::int64_t first) {
             std::vector<double> values = pixel_of(state, first, channels);
-            if (op_.prior == ops::Diffuse::Prior::softmax) formulas::softmax_in_place(values.data(), channels);
+            if (op_.prior == ops::Diffuse::Prior::softmax)
+                formulas::softmax_in_place(values.data(), channels);
             formulas::SampleNoise noise(arguments.step->seed, keys[first / per_sample],
                                         formulas::moment_of(static_cast<float>(time)));
             for (std::int64_t c = 0; c < channels; ++c) {
@@ -214,7 +215,8 @@ class SimplexProjectionPlan final : public RefPlan<ops::SimplexProjection> {
             const auto sum = sum_of(values);
             double along = 0;
             for (std::size_t c = 0; c < values.size() && sum.follows; ++c) {
-                along += dp[first + static_cast<std::int64_t>(c)] * std::max(values[c], op_.floor) / sum.divisor;
+                along +=
+                    dp[first + static_cast<std::int64_t>(c)] * std::max(values[c], op_.floor) / sum.divisor;
             }
             for (std::size_t c = 0; c < values.size(); ++c) {
                 const std::int64_t i = first + static_cast<std::int64_t>(c);
@@ -264,7 +266,8 @@ class BrierLossPlan final : public RefPlan<ops::BrierLoss> {
     void backward(const device::BackwardArguments& arguments) override {
         const GradientWriter dx(arguments.input_gradients[0]);
         visit(arguments.inputs, [&](std::int64_t i, double weight, double difference, bool) {
-            dx.store(i, op_.loss_weight * weight * 2 * difference / static_cast<double>(input_shape(0).channels()));
+            dx.store(i, op_.loss_weight * weight * 2 * difference /
+                            static_cast<double>(input_shape(0).channels()));
         });
     }
 
@@ -300,10 +303,11 @@ class PatchesPlan final : public RefPlan<ops::Patches> {
             const std::int64_t column = pixel % edge_columns, row = pixel / edge_columns % edge_rows;
             const std::int64_t patch = pixel / (edge_rows * edge_columns);
             const std::int64_t sample = patch % map.batch(), place = patch / map.batch();
-            const std::int64_t at = ((sample * map.height() + place / across * edge_rows + row) * map.width() +
-                                     place % across * edge_columns + column) *
-                                        channels +
-                                    i % channels;
+            const std::int64_t at =
+                ((sample * map.height() + place / across * edge_rows + row) * map.width() +
+                 place % across * edge_columns + column) *
+                    channels +
+                i % channels;
             y.store(cuts ? i : at, x[cuts ? at : i]);
         }
     }

@@ -10,7 +10,8 @@ namespace {
 
 class HeightEncodingPlan final : public RefPlan<ops::HeightEncoding> {
   public:
-    HeightEncodingPlan(const ops::HeightEncoding& op, const device::PlanRequest& request) : RefPlan(op, request) {
+    HeightEncodingPlan(const ops::HeightEncoding& op, const device::PlanRequest& request)
+        : RefPlan(op, request) {
         requirements_.forward_workspace = bytes_of_doubles(output_shape().height() * output_shape().width());
     }
 
@@ -49,7 +50,8 @@ class HeightEncodingPlan final : public RefPlan<ops::HeightEncoding> {
         const std::int64_t rows = output_shape().height(), columns = output_shape().width();
         const double at_x = formulas::spaced<double>(i % columns, columns);
         const double at_y = formulas::spaced<double>(i / columns, rows);
-        for (std::int64_t c = 0; c < position; ++c) y.store(first + c, formulas::position_code(c, at_x, at_y));
+        for (std::int64_t c = 0; c < position; ++c)
+            y.store(first + c, formulas::position_code(c, at_x, at_y));
         double gx = 0, gy = 0;
         for (int r = 0; r < 3; ++r) {
             for (int c = 0; c < 3; ++c) {

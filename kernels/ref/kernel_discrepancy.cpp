@@ -5,14 +5,15 @@ namespace terrane::ref {
 
 namespace {
 
-/// Saved: the weight W, then per slot the gradient of T by the drawn shares. The list of formulas::DiscrepancyList
-/// is exchanged between ranks or, for one rank, lies in the workspace.
+/// Saved: the weight W, then per slot the gradient of T by the drawn shares. The list of
+/// formulas::DiscrepancyList is exchanged between ranks or, for one rank, lies in the workspace.
 class KernelDiscrepancyPlan final : public RefPlan<ops::KernelDiscrepancy> {
   public:
     KernelDiscrepancyPlan(const ops::KernelDiscrepancy& op, const device::PlanRequest& request)
         : RefPlan(op, request), list_(op_, input_shape(0)) {
         requirements_.gradient_terms = 1;
-        requirements_.forward_workspace = bytes_of_doubles(list_.classes + (list_.global() ? 0 : list_.size()));
+        requirements_.forward_workspace =
+            bytes_of_doubles(list_.classes + (list_.global() ? 0 : list_.size()));
         if (list_.global()) requirements_.forward_exchange = list_.size();
         if (trains()) requirements_.saved = bytes_of_doubles(1 + list_.slots * list_.classes);
     }
@@ -21,7 +22,8 @@ class KernelDiscrepancyPlan final : public RefPlan<ops::KernelDiscrepancy> {
         double* pixel = doubles(arguments.workspace);
         double* list = list_.global() ? arguments.exchange : pixel + list_.classes;
         if (arguments.phase != device::Phase::after_exchange) {
-            const AnyReader shares(arguments.inputs[0]), truths(arguments.inputs[1]), weights(arguments.inputs[2]);
+            const AnyReader shares(arguments.inputs[0]), truths(arguments.inputs[1]),
+                weights(arguments.inputs[2]);
             list_.gather(
                 *arguments.step, [&](std::int64_t i) { return shares[i]; },
                 [&](std::int64_t i) { return truths[i]; }, weights, list, pixel);
@@ -89,7 +91,8 @@ class KernelDiscrepancyPlan final : public RefPlan<ops::KernelDiscrepancy> {
                 if (other[classes] == 0 || (i == j && unbiased)) continue;
                 meet(other, 1 / pairs_x);
             }
-            // The cross term counts every x once, the first two pairs each twice: its pull enters half as often.
+            // The cross term counts every x once, the first two pairs each twice: its pull enters half as
+            // often.
             for (std::size_t a = 0; a < truths.size(); a += step) {
                 meet(&truths[a], -truths[a + step - 1] / (n * m));
                 total -= truths[a + step - 1] / (n * m) *

@@ -6,7 +6,8 @@ namespace terrane::ref {
 
 namespace {
 
-/// Per sample and head: keys' maxima and sums [D], context [D, D]; backward adds the context's gradient [D, D].
+/// Per sample and head: keys' maxima and sums [D], context [D, D]; backward adds the context's gradient [D,
+/// D].
 template <typename T>
 class LinearAttentionPlan final : public RefPlan<ops::LinearAttention> {
   public:
@@ -30,7 +31,8 @@ class LinearAttentionPlan final : public RefPlan<ops::LinearAttention> {
                 read_query(qkv, sample, head, n, query);
                 for (std::int64_t e = 0; e < width_; ++e) {
                     double sum = 0;
-                    for (std::int64_t d = 0; d < width_; ++d) sum += context[d * width_ + e] * query[d] * scale();
+                    for (std::int64_t d = 0; d < width_; ++d)
+                        sum += context[d * width_ + e] * query[d] * scale();
                     y.store(out(sample, head, n) + e, sum);
                 }
             }
@@ -130,7 +132,8 @@ class LinearAttentionPlan final : public RefPlan<ops::LinearAttention> {
     void read_query(const Reader<T>& qkv, std::int64_t sample, std::int64_t head, std::int64_t n,
                     double* query) const {
         double highest = qkv[in(sample, head, n, 0)], sum = 0;
-        for (std::int64_t d = 0; d < width_; ++d) highest = std::max(highest, qkv[in(sample, head, n, 0) + d]);
+        for (std::int64_t d = 0; d < width_; ++d)
+            highest = std::max(highest, qkv[in(sample, head, n, 0) + d]);
         for (std::int64_t d = 0; d < width_; ++d) {
             sum += query[d] = std::exp(qkv[in(sample, head, n, 0) + d] - highest);
         }

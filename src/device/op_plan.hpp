@@ -20,7 +20,8 @@ struct StepState {
     std::int64_t step = 0;          ///< optimizer step
     std::int64_t first_sample = 0;  ///< index of this rank's first sample within the step's global batch
     std::int64_t pass_first = 0;    ///< index of the first sample that any rank runs in this pass
-    std::int64_t pass_samples = 0;  ///< samples that all ranks run together in this pass; 0: this rank is alone
+    std::int64_t pass_samples =
+        0;  ///< samples that all ranks run together in this pass; 0: this rank is alone
 };
 
 /// What is asked of a backend: the op, and which inputs' gradients the backward pass must produce (all false,

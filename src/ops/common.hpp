@@ -41,8 +41,8 @@ enum class Corners { half_pixel, align_corners };
 /// The value of a label raster that is neither learned nor scored.
 inline constexpr int ignore_label = 255;
 
-/// What becomes of pixels without a class in losses over soft targets: left out, or taken as targets of zero for
-/// every class (as published implementations do).
+/// What becomes of pixels without a class in losses over soft targets: left out, or taken as targets of zero
+/// for every class (as published implementations do).
 enum class VoidPixels { masked, zero_vector };
 
 /// The type of maps that stay exact whatever the activations: f32, f64 of f64.

@@ -4,20 +4,22 @@
 
 namespace terrane::ops {
 
-/// Squared maximum mean discrepancy between the distribution of predicted class shares and that of the targets,
-/// with the kernel that an average over all one-dimensional projections gives: no direction cancels another.
-/// With r^2 = |x - y|^2 and b = bandwidth:
+/// Squared maximum mean discrepancy between the distribution of predicted class shares and that of the
+/// targets, with the kernel that an average over all one-dimensional projections gives: no direction cancels
+/// another. With r^2 = |x - y|^2 and b = bandwidth:
 ///   gauss:  k = (1 + r^2 / b^2)^(-1/2), directions N(0, I / b^2)
 ///   sphere: k = 1F1(1/2; K/2; -r^2 / (2 s^2)), directions uniform on the sphere, s = b / sqrt(K)
-/// Inputs: shares p [N,H,W,K], targets f32 [N,H,W,K], class_weights f32 [K]. X: up to max_samples valid pixels of p,
-/// drawn without replacement; n of them. Y: `atoms`: all M valid targets, as counts of the few vectors that occur
-/// (multiples of 1 / parts); `sampled`: as many, drawn independently of X. With the U-statistic
+/// Inputs: shares p [N,H,W,K], targets f32 [N,H,W,K], class_weights f32 [K]. X: up to max_samples valid
+/// pixels of p, drawn without replacement; n of them. Y: `atoms`: all M valid targets, as counts of the few
+/// vectors that occur (multiples of 1 / parts); `sampled`: as many, drawn independently of X. With the
+/// U-statistic
 ///   T = 1/(n(n-1)) sum_{i!=j} k(x_i,x_j) + 1/(m(m-1)) sum_{i!=j} k(y_i,y_j) - 2/(nm) sum_ij k(x_i,y_j)
-/// and with `biased` plain means. T can be negative. Draws are Philox permutations of the pixels of the pass (scope
-/// global: of all ranks, with X and counts summed over the ranks; scope rank: of this rank).
-/// Output f64 [2] = {T * W, 0} (global: the ranks' outputs add up to that) where W sums BrierLoss's pixel weights
+/// and with `biased` plain means. T can be negative. Draws are Philox permutations of the pixels of the pass
+/// (scope global: of all ranks, with X and counts summed over the ranks; scope rank: of this rank). Output
+/// f64 [2] = {T * W, 0} (global: the ranks' outputs add up to that) where W sums BrierLoss's pixel weights
 /// over the scope, so that this term enters the mean loss with exactly loss_weight * T.
-/// Backward: dp = loss_weight * W * dT/dp at the drawn pixels, zero elsewhere; computed with the forward pass.
+/// Backward: dp = loss_weight * W * dT/dp at the drawn pixels, zero elsewhere; computed with the forward
+/// pass.
 struct KernelDiscrepancy {
     enum class Measure { gauss, sphere };
     enum class Estimator { unbiased, biased };

@@ -45,7 +45,12 @@
 namespace terrane::ops {
 
 /// The closed set of operations. A backend that lacks one says so when its plan is made, never in a step.
-using Op = std::variant<Activation, AdaptivePool, Add, Attention, BatchNorm, BrierLoss, ChannelAdd, Classify, Concat, Convolution, CrossEntropy, Denoise, Dice, Diffuse, Dropout, GatedSum, GroupNorm, HeightEncoding, KernelDiscrepancy, LayerNorm, Linear, LinearAttention, MatMul, Multiply, Patches, Pool, PositionalEmbedding, Resize, SimplexProjection, Slice, SlopeMagnitude, SoftTargets, Softmax, StateBlend, TimeEmbedding, TransposedConvolution, UniformState>;
+using Op =
+    std::variant<Activation, AdaptivePool, Add, Attention, BatchNorm, BrierLoss, ChannelAdd, Classify, Concat,
+                 Convolution, CrossEntropy, Denoise, Dice, Diffuse, Dropout, GatedSum, GroupNorm,
+                 HeightEncoding, KernelDiscrepancy, LayerNorm, Linear, LinearAttention, MatMul, Multiply,
+                 Patches, Pool, PositionalEmbedding, Resize, SimplexProjection, Slice, SlopeMagnitude,
+                 SoftTargets, Softmax, StateBlend, TimeEmbedding, TransposedConvolution, UniformState>;
 
 /// An op together with what it is applied to: all a backend needs to plan it.
 struct OpDescriptor {

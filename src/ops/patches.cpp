@@ -8,8 +8,8 @@ std::vector<TensorSpec> Patches::outputs(std::span<const TensorSpec> inputs) con
     if (direction == Direction::cut) {
         TERRANE_ASSERT(edge > 0 && x.height() % edge == 0 && x.width() % edge == 0, "{} in patches of {}",
                        x.text(), edge);
-        return {{inputs[0].dtype, Shape{x.batch() * (x.height() / edge) * (x.width() / edge), edge, edge,
-                                        x.channels()}}};
+        return {{inputs[0].dtype,
+                 Shape{x.batch() * (x.height() / edge) * (x.width() / edge), edge, edge, x.channels()}}};
     }
     TERRANE_ASSERT(rows > 0 && columns > 0 && x.batch() % (rows * columns) == 0, "{} as {} x {} patches",
                    x.text(), rows, columns);

@@ -4,10 +4,10 @@
 
 namespace terrane::ops {
 
-/// Cuts maps into squares, or puts squares together to maps. Input of `cut`: [N,H,W,C] with H and W multiples of
-/// `edge`; output [R*N,edge,edge,C] with R = H/edge * W/edge, patch by patch in row-major order and within a patch
-/// sample by sample, so that one patch of all samples is contiguous. `join` is the inverse for maps H = rows *
-/// edge, W = columns * edge. No gradient.
+/// Cuts maps into squares, or puts squares together to maps. Input of `cut`: [N,H,W,C] with H and W multiples
+/// of `edge`; output [R*N,edge,edge,C] with R = H/edge * W/edge, patch by patch in row-major order and within
+/// a patch sample by sample, so that one patch of all samples is contiguous. `join` is the inverse for maps H
+/// = rows * edge, W = columns * edge. No gradient.
 struct Patches {
     enum class Direction { cut, join };
     Direction direction = Direction::cut;

@@ -5,8 +5,8 @@
 namespace terrane::ops {
 
 /// Length of a gradient: input [N,H,W,2] = (gx, gy), output [N,H,W,1] = sqrt(gx^2 + gy^2 + 1e-12). `falling`
-/// counts only what is positive of gx and gy, which with the kernels of HeightEncoding are heights that fall to
-/// the right and downwards. No gradient.
+/// counts only what is positive of gx and gy, which with the kernels of HeightEncoding are heights that fall
+/// to the right and downwards. No gradient.
 struct SlopeMagnitude {
     enum class Counts { all, falling };
     Counts counts = Counts::all;

@@ -4,10 +4,10 @@
 
 namespace terrane::ops {
 
-/// Labels at another resolution as class shares. Input: labels u8 [N,H,W]. Output f32 [N,height,width,classes]:
-/// the one-hot labels resized bilinearly (half_pixel). A label that is no class is void. With `masked` a pixel
-/// whose footprint touches a void label becomes the zero vector as a whole, by which losses know it; with
-/// `zero_vector` void labels merely add nothing. No gradient.
+/// Labels at another resolution as class shares. Input: labels u8 [N,H,W]. Output f32
+/// [N,height,width,classes]: the one-hot labels resized bilinearly (half_pixel). A label that is no class is
+/// void. With `masked` a pixel whose footprint touches a void label becomes the zero vector as a whole, by
+/// which losses know it; with `zero_vector` void labels merely add nothing. No gradient.
 struct SoftTargets {
     std::int64_t height = 1;
     std::int64_t width = 1;

@@ -4,9 +4,9 @@
 
 namespace terrane::ops {
 
-/// How a new proposal enters the state of the recursion. Inputs: previous and proposal [N,H,W,K] (f32), begin f32
-/// [1]: 1 where the recursion begins and the previous state counts nothing, else 0. Output: (1 - g) previous + g
-/// proposal, per pixel:
+/// How a new proposal enters the state of the recursion. Inputs: previous and proposal [N,H,W,K] (f32), begin
+/// f32 [1]: 1 where the recursion begins and the previous state counts nothing, else 0. Output: (1 - g)
+/// previous + g proposal, per pixel:
 ///   average: g = gain
 ///   gated:   g = gain + (1 - gain) * sigmoid(sharpness * (H(previous) - H(proposal))), H the entropy / ln K:
 ///            the surer of the two counts more

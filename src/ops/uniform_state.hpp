@@ -4,8 +4,8 @@
 
 namespace terrane::ops {
 
-/// Where the recursion begins: numbers uniform in [0, 1), a function of seed, key and element. Input: keys i64
-/// [N]. Output f32 [N,height,width,channels]. No gradient.
+/// Where the recursion begins: numbers uniform in [0, 1), a function of seed, key and element. Input: keys
+/// i64 [N]. Output f32 [N,height,width,channels]. No gradient.
 struct UniformState {
     std::int64_t height = 1;
     std::int64_t width = 1;

@@ -11,7 +11,8 @@ namespace {
 
 using Numbers = std::vector<double>;
 
-const Numbers three_predictions{.7, .1, .05, .05, .05, .05, .2, .5, .1, .1, .05, .05, .1, .1, .1, .6, .05, .05};
+const Numbers three_predictions{.7, .1,  .05, .05, .05, .05, .2, .5,  .1,
+                                .1, .05, .05, .1,  .1,  .1,  .6, .05, .05};
 
 Numbers one_hot(const std::vector<int>& classes) {
     Numbers values(classes.size() * 6, 0.0);
@@ -19,8 +20,8 @@ Numbers one_hot(const std::vector<int>& classes) {
     return values;
 }
 
-/// Predictions and targets of as many pixels; a void prediction beside an extra target would count, so the golden
-/// example's fourth target is given by a fourth pixel that X does not draw.
+/// Predictions and targets of as many pixels; a void prediction beside an extra target would count, so the
+/// golden example's fourth target is given by a fourth pixel that X does not draw.
 RunResult discrepancy(const ops::KernelDiscrepancy& op, const Numbers& predictions, const Numbers& targets) {
     const auto pixels = static_cast<std::int64_t>(predictions.size() / 6);
     return reference(op,
@@ -39,16 +40,27 @@ double kernel(const double* a, const double* b) {
 }  // namespace
 
 TEST_CASE("the discrepancy of three predictions and four labels is the specification's", "[hand]") {
-    // Three pixels with the predictions; the labels {0, 1, 3, 3} as counts, through the formula for atoms: the mean
-    // over y is taken by hand here and compared with what the kernel gives on pixels of equal number below.
+    // Three pixels with the predictions; the labels {0, 1, 3, 3} as counts, through the formula for atoms:
+    // the mean over y is taken by hand here and compared with what the kernel gives on pixels of equal number
+    // below.
     const Numbers y = one_hot({0, 1, 3, 3});
     double xx = 0, yy = 0, xy = 0;
     for (int i = 0; i < 3; ++i) {
-        for (int j = 0; j < 3; ++j) xx += i == j ? 0 : kernel(&three_predictions[static_cast<std::size_t>(6 * i)], &three_predictions[static_cast<std::size_t>(6 * j)]) / 6;
-        for (int j = 0; j < 4; ++j) xy += kernel(&three_predictions[static_cast<std::size_t>(6 * i)], &y[static_cast<std::size_t>(6 * j)]) / 12;
+        for (int j = 0; j < 3; ++j)
+            xx += i == j ? 0
+                         : kernel(&three_predictions[static_cast<std::size_t>(6 * i)],
+                                  &three_predictions[static_cast<std::size_t>(6 * j)]) /
+                               6;
+        for (int j = 0; j < 4; ++j)
+            xy += kernel(&three_predictions[static_cast<std::size_t>(6 * i)],
+                         &y[static_cast<std::size_t>(6 * j)]) /
+                  12;
     }
     for (int i = 0; i < 4; ++i) {
-        for (int j = 0; j < 4; ++j) yy += i == j ? 0 : kernel(&y[static_cast<std::size_t>(6 * i)], &y[static_cast<std::size_t>(6 * j)]) / 12;
+        for (int j = 0; j < 4; ++j)
+            yy += i == j
+                      ? 0
+                      : kernel(&y[static_cast<std::size_t>(6 * i)], &y[static_cast<std::size_t>(6 * j)]) / 12;
     }
     CHECK(xx == Approx(.8182761067).margin(1e-9));
     CHECK(yy == Approx(.6477918910).margin(1e-9));
@@ -69,7 +81,8 @@ TEST_CASE("atoms and samples give the same discrepancy, whatever the order of th
         return total;
     };
     const double value = expected(three_predictions, targets);
-    for (const auto form : {ops::KernelDiscrepancy::Targets::atoms, ops::KernelDiscrepancy::Targets::sampled}) {
+    for (const auto form :
+         {ops::KernelDiscrepancy::Targets::atoms, ops::KernelDiscrepancy::Targets::sampled}) {
         const auto result = discrepancy({.targets = form}, three_predictions, targets);
         CHECK(result.outputs[0][0] == Approx(3 * value).margin(1e-9));  // times W: three pixels of weight 1
         CHECK(result.outputs[0][1] == 0);
@@ -80,22 +93,24 @@ TEST_CASE("atoms and samples give the same discrepancy, whatever the order of th
 }
 
 TEST_CASE("the discrepancy's gradient is the specification's", "[hand]") {
-    // Targets {0, 1, 3, 3} with three predictions: every pixel is given four times, the prediction thrice, so that
-    // counts are 12 and 12 and, biased, all means are those of the example.
+    // Targets {0, 1, 3, 3} with three predictions: every pixel is given four times, the prediction thrice, so
+    // that counts are 12 and 12 and, biased, all means are those of the example.
     Numbers predictions, labels;
-    for (int copy = 0; copy < 4; ++copy) predictions.insert(predictions.end(), three_predictions.begin(), three_predictions.end());
+    for (int copy = 0; copy < 4; ++copy)
+        predictions.insert(predictions.end(), three_predictions.begin(), three_predictions.end());
     for (int copy = 0; copy < 3; ++copy) {
         const Numbers y = one_hot({0, 1, 3, 3});
         labels.insert(labels.end(), y.begin(), y.end());
     }
-    const auto result = discrepancy({.estimator = ops::KernelDiscrepancy::Estimator::biased}, predictions, labels);
+    const auto result =
+        discrepancy({.estimator = ops::KernelDiscrepancy::Estimator::biased}, predictions, labels);
     CHECK(result.outputs[0][0] / 12 == Approx(.1072256369).margin(1e-9));
 }
 
 TEST_CASE("the softmax of a certain class has low contrast", "[hand]") {
-    const auto result = reference(ops::Diffuse{.dtype = DType::f64}, {{activation({1, 1, 1, 6}), {1, 0, 0, 0, 0, 0}},
-                                                   {state({1}), {0}},
-                                                   {{Role::keys, {1}}, {7}}});
+    const auto result = reference(
+        ops::Diffuse{.dtype = DType::f64},
+        {{activation({1, 1, 1, 6}), {1, 0, 0, 0, 0, 0}}, {state({1}), {0}}, {{Role::keys, {1}}, {7}}});
     CHECK(equal(result.outputs[0], {.352187, .129562, .129562, .129562, .129562, .129562}));
 }
 
@@ -123,8 +138,10 @@ TEST_CASE("labels at a quarter of their resolution are the means of the central 
 }
 
 TEST_CASE("Kummer's function gives the published kernel on the sphere", "[hand]") {
-    // Curvature-matched to the Gauss measure with bandwidth 1 and six classes: 0.6846 at r2 = 1, 0.5427 at r2 = 2.
-    for (const auto& [x, value] : {std::pair{Numbers{1, 0, 0, 0, 0, 0}, .6846}, std::pair{Numbers{1, 1, 0, 0, 0, 0}, .5427}}) {
+    // Curvature-matched to the Gauss measure with bandwidth 1 and six classes: 0.6846 at r2 = 1, 0.5427 at r2
+    // = 2.
+    for (const auto& [x, value] :
+         {std::pair{Numbers{1, 0, 0, 0, 0, 0}, .6846}, std::pair{Numbers{1, 1, 0, 0, 0, 0}, .5427}}) {
         Numbers two(12, 0.0);
         std::copy(x.begin(), x.end(), two.begin());
         const Numbers same = one_hot({5, 5});
@@ -134,7 +151,7 @@ TEST_CASE("Kummer's function gives the published kernel on the sphere", "[hand]"
         Numbers first(12, 0.0), second(12, 0.0);
         std::copy(x.begin(), x.end(), first.begin());
         std::copy(x.begin(), x.end(), first.begin() + 6);
-        const double at_x = discrepancy(op, first, same).outputs[0][0] / 2;    // 2 - 2 k(x, e5)
+        const double at_x = discrepancy(op, first, same).outputs[0][0] / 2;      // 2 - 2 k(x, e5)
         const double at_zero = discrepancy(op, second, same).outputs[0][0] / 2;  // 2 - 2 k(0, e5)
         const double between = apart.outputs[0][0] / 2 - 1 + (2 - at_x / 1 + 2 - at_zero) / 2;
         CHECK(between == Approx(value).margin(1e-4));

@@ -15,7 +15,8 @@ bool holds_any(const ops::Op& op) {
 
 bool OpCase::has_backward() const {
     return !holds_any<ops::Classify, ops::Diffuse, ops::HeightEncoding, ops::Patches, ops::SlopeMagnitude,
-                      ops::SoftTargets, ops::Softmax, ops::StateBlend, ops::TimeEmbedding, ops::UniformState>(op);
+                      ops::SoftTargets, ops::Softmax, ops::StateBlend, ops::TimeEmbedding, ops::UniformState>(
+        op);
 }
 
 bool OpCase::is_loss() const {
@@ -25,8 +26,8 @@ bool OpCase::is_loss() const {
 std::vector<OpCase> selected_cases() {
     const char* wanted = std::getenv("TERRANE_CASE");
     std::vector<OpCase> result;
-    for (auto* family :
-         {product_cases, norm_cases, map_cases, pointwise_cases, class_cases, attention_cases, diffusion_cases}) {
+    for (auto* family : {product_cases, norm_cases, map_cases, pointwise_cases, class_cases, attention_cases,
+                         diffusion_cases}) {
         for (OpCase& one : family()) {
             if (wanted == nullptr || one.name == wanted) result.push_back(std::move(one));
         }

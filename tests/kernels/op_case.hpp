@@ -31,9 +31,9 @@ enum class Fill {
     labels,                   ///< classes of input 0, some ignored, some beyond the classes
     labels_all_ignored,
     zero,
-    half_keys,     ///< keys: large, some negative
-    one_hot,       ///< per pixel a class has 1, some pixels none
-    quarters,      ///< per pixel four quarters fall on classes, some pixels have none
+    half_keys,      ///< keys: large, some negative
+    one_hot,        ///< per pixel a class has 1, some pixels none
+    quarters,       ///< per pixel four quarters fall on classes, some pixels have none
     far_from_zero,  ///< mean 100, spread 1: cancellation in variances
 };
 

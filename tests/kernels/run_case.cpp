@@ -91,8 +91,11 @@ class RankRun {
         for (const TensorSpec& spec : descriptor_.outputs)
             output_buffers_.emplace_back(backend, spec.bytes());
         const std::int64_t samples = one.inputs[0].shape[0] / options.ranks;
-        step_ = {.seed = options.seed, .step = 3, .first_sample = rank * samples + 5,
-                 .pass_first = 5, .pass_samples = samples * options.ranks};
+        step_ = {.seed = options.seed,
+                 .step = 3,
+                 .first_sample = rank * samples + 5,
+                 .pass_first = 5,
+                 .pass_samples = samples * options.ranks};
         announce_parameters();
     }
 
