@@ -78,7 +78,7 @@ TERRANE_INLINE void mapped_row(const Source<Stored>& source, const PixelMap& map
         const std::int64_t pixel = row * source.width + column;
         const bool valid = inside && source.validity[pixel] != 0;
         for (std::int64_t band = 0; band < source.bands; ++band) {
-            float value = 0;
+            float value = source.normalisations[band].invalid;
             if (valid) {
                 value = static_cast<float>(formulas::normalised<Real>(
                             static_cast<Real>(source.tile[pixel * source.bands + band]),
@@ -99,7 +99,7 @@ TERRANE_INLINE void interpolated_row(const Source<Stored>& source, const SampleT
         const auto taps = formulas::tile_taps(position, source.height, source.width);
         const auto weights = formulas::valid_weights(taps, source.validity, source.width);
         for (std::int64_t band = 0; band < source.bands; ++band) {
-            float value = 0;
+            float value = source.normalisations[band].invalid;
             if (weights.any) {
                 const auto stored =
                     formulas::sampled<Real>(taps, weights, source.tile + band, source.width, source.bands);

@@ -25,7 +25,7 @@ void assemble_stored(const ModalitySample& sample, const SampleTransform& transf
         const auto weights = formulas::valid_weights(taps, validity, width);
         for (std::int64_t band = 0; band < bands; ++band) {
             const std::int64_t i = pixel * bands + band;
-            double value = 0;
+            double value = sample.bands[static_cast<std::size_t>(band)].invalid;
             if (weights.any) {
                 const auto stored = formulas::sampled<double>(taps, weights, tile + band, width, bands);
                 value = formulas::normalised(stored, sample.bands[static_cast<std::size_t>(band)],

@@ -39,6 +39,7 @@ struct Modality {
     double add = 0;
     std::optional<double> clip_low;      ///< values outside are clamped, after multiply/add
     std::optional<double> clip_high;
+    std::optional<double> fill;          ///< what an invalid pixel stands for, after multiply, add and relative; none: the mean
     bool relative = false;               ///< subtract each tile's 2nd percentile (heights above the local low)
 };
 

@@ -66,6 +66,9 @@ TableOf<Modality> modality() {
                  "smaller values are raised to this, after multiply and add");
     table.option("clip_high", &Modality::clip_high,
                  "larger values are lowered to this, after multiply and add");
+    table.option("fill", &Modality::fill,
+                 "value that the network sees where the modality is nodata, after multiply, add and relative "
+                 "(no lidar return over water: intensity 0, height 0); not set: the training mean");
     table.option(
         "relative", &Modality::relative,
         "subtract each tile's 2nd percentile: heights above the local low instead of above sea level");

@@ -31,6 +31,9 @@ device::BandNormalisation normalisation_of(const config::Modality& modality,
     }
     result.mean = static_cast<float>(origin);
     result.inverse_deviation = unit > 0 ? static_cast<float>(1 / unit) : 1;
+    if (modality.fill) {
+        result.invalid = (static_cast<float>(*modality.fill) - result.mean) * result.inverse_deviation;
+    }
     return result;
 }
 

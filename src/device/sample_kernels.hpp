@@ -20,11 +20,13 @@ struct SampleTransform {
 /// How one band's stored numbers become network input:
 ///   v = clamp(stored * multiply + add - base, clip_low, clip_high);  input = ((v - mean) *
 ///   inverse_deviation) * gain + shift + noise
-/// Invalid pixels become 0, the training mean, after everything.
+/// Invalid pixels become `invalid` after everything: 0, the training mean, unless the modality says what a
+/// missing measurement stands for.
 struct BandNormalisation {
     float multiply = 1, add = 0;
     float clip_low = -3.4e38f, clip_high = 3.4e38f;
     float mean = 0, inverse_deviation = 1;
+    float invalid = 0;
 };
 
 /// One modality of one sample on its way from the tile store to the network's input slot.

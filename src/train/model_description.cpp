@@ -33,13 +33,15 @@ void each_field(Model& model, const Field& field) {
 Json json_of(const device::BandNormalisation& band) {
     return {{"multiply", band.multiply}, {"add", band.add},
             {"clip_low", band.clip_low}, {"clip_high", band.clip_high},
-            {"mean", band.mean},         {"inverse_deviation", band.inverse_deviation}};
+            {"mean", band.mean},         {"inverse_deviation", band.inverse_deviation},
+            {"invalid", band.invalid}};
 }
 
 device::BandNormalisation band_of(const Json& json) {
     return {json.at("multiply").get<float>(), json.at("add").get<float>(),
             json.at("clip_low").get<float>(), json.at("clip_high").get<float>(),
-            json.at("mean").get<float>(),     json.at("inverse_deviation").get<float>()};
+            json.at("mean").get<float>(),     json.at("inverse_deviation").get<float>(),
+            json.value("invalid", 0.0f)};
 }
 
 data::ModalityLayout modality_of(const Json& json) {

@@ -254,6 +254,18 @@ TEST_CASE("noise is standard normal, keyed, and leaves invalid pixels at zero", 
     CHECK(assembled(sample, {}) != result);
 }
 
+TEST_CASE("an invalid pixel becomes what its band says, untouched by gain, shift and noise", "[sample]") {
+    Sample sample{.size = 2, .bands = 2, .crop = 2, .tile = std::vector<double>(8, 4.0)};
+    sample.normalisation = {{.mean = 1, .inverse_deviation = 2, .invalid = -1.5f}, {.invalid = 0.75f}};
+    sample.validity = {1, 0, 0, 1};
+    sample.gain = 2;
+    sample.shift = 1;
+    CHECK(assembled(sample, {}) == std::vector<double>{13, 9, -1.5, 0.75, -1.5, 0.75, 13, 9});
+    // Turned by an eighth, so that positions are interpolated: the corners lie outside the tile.
+    const auto turned = assembled(sample, {.xx = 0.7, .xy = -0.7, .x0 = 0.6, .yx = 0.7, .yy = 0.7, .y0 = -0.8});
+    CHECK(std::count(turned.begin(), turned.end(), -1.5) > 0);
+}
+
 TEST_CASE("a label is the one of the pixel that holds the position", "[sample]") {
     // Zoomed twice: output centres at 0.25, 0.75, 1.25, ... of the tile.
     const auto result = assembled_labels({0, 1, 2, 3}, 2, 4, {.xx = 0.5, .yy = 0.5});
