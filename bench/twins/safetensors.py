@@ -21,3 +21,9 @@ def read(path):
         flat = numpy.frombuffer(body[begin:end], TYPES[entry["dtype"]])
         tensors[name] = flat.reshape(entry["shape"]).copy()
     return tensors
+
+
+def read_metadata(path):
+    with open(path, "rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        return json.loads(file.read(length)).get("__metadata__", {})

@@ -136,6 +136,9 @@ class DicePlan final : public LoopPlan {
                 arguments.exchange[i] += sums[block * block_sums() + i];
             }
         }
+        if (op_.denominator == ops::Denominator::all) {
+            arguments.exchange[3 * classes_] = static_cast<double>(arguments.inputs[1].elements());
+        }
         arguments.exchange[block_sums()] = 1;  // counts the ranks
     }
 

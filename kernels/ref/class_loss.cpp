@@ -92,7 +92,9 @@ class CrossEntropyPlan final : public ClassLossPlan<T, ops::CrossEntropy> {
         });
         double* output = arguments.outputs[0].as<double>();
         output[0] = loss;
-        output[1] = weight;
+        output[1] = op_.denominator == ops::Denominator::all
+                        ? static_cast<double>(arguments.inputs[1].elements())
+                        : weight;
     }
 
     void backward(const device::BackwardArguments& arguments) override {
@@ -188,6 +190,9 @@ class DicePlan final : public ClassLossPlan<T, ops::Dice> {
                                  truth_sum[label] += 1;
                                  arguments.exchange[3 * classes_] += AnyReader(arguments.inputs[2])[label];
                              });
+        if (op_.denominator == ops::Denominator::all) {
+            arguments.exchange[3 * classes_] = static_cast<double>(arguments.inputs[1].elements());
+        }
     }
 
     void finish(const device::ForwardArguments& arguments) const {

@@ -127,6 +127,7 @@ struct LossTerm {
 struct Loss {
     std::vector<LossTerm> terms{{}};
     double label_smoothing = 0;
+    std::string normalise = "valid";     ///< the mean is over valid pixels, or over all, ignored ones included
     std::string class_weights = "none";  ///< none, sqrt_inverse, inverse, median; [[class]].weight wins
 };
 

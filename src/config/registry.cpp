@@ -263,6 +263,11 @@ TableOf<Loss> loss() {
         .at_least(0)
         .below(1);
     table
+        .option("normalise", &Loss::normalise,
+                "what the sum over pixels is divided by: the weights of the valid pixels, or the number of all, "
+                "ignored ones included (as MMSegmentation does)")
+        .one_of({"valid", "all"});
+    table
         .option("class_weights", &Loss::class_weights,
                 "from training-tile frequencies; [[class]].weight wins")
         .one_of({"none", "sqrt_inverse", "inverse", "median"});

@@ -44,14 +44,18 @@ const Network& network_called(const std::string& name) {
 void append_losses(GraphBuilder& build, const config::Loss& loss, const Logits& logits, double weight,
                    ValueId labels, ValueId class_weights) {
     const std::vector<ValueId> inputs{logits.value, labels, class_weights};
+    const auto denominator = loss.normalise == "all" ? ops::Denominator::all : ops::Denominator::valid;
     for (const config::LossTerm& term : loss.terms) {
         const double factor = weight * term.weight;
         if (term.name == "cross_entropy") {
-            const ops::CrossEntropy op{
-                .corners = logits.corners, .label_smoothing = loss.label_smoothing, .loss_weight = factor};
+            const ops::CrossEntropy op{.corners = logits.corners,
+                                       .label_smoothing = loss.label_smoothing,
+                                       .loss_weight = factor,
+                                       .denominator = denominator};
             build.loss(build.append(term.name, op, inputs));
         } else if (term.name == "dice") {
-            const ops::Dice op{.corners = logits.corners, .loss_weight = factor};
+            const ops::Dice op{
+                .corners = logits.corners, .loss_weight = factor, .denominator = denominator};
             build.loss(build.append(term.name, op, inputs));
         } else {
             throw Error(ExitCode::config_invalid, 543, fmt::format("loss term '{}' is unknown.", term.name),

@@ -38,6 +38,10 @@ struct BackwardNeeds {
 /// - 1).
 enum class Corners { half_pixel, align_corners };
 
+/// What a loss over pixels is divided by: the weights of the pixels that are learned, or the number of all pixels,
+/// ignored ones included (as MMSegmentation does, where a tile full of ignored pixels counts less).
+enum class Denominator { valid, all };
+
 /// The value of a label raster that is neither learned nor scored.
 inline constexpr int ignore_label = 255;
 

@@ -12,11 +12,13 @@ namespace terrane::ops {
 /// The sums are exchanged between ranks before the loss. Output: f64 [2] = {loss * W / ranks, own W}, where W is the sum
 /// of class_weights[t] over the valid pixels of all ranks and own W over this rank's: the optimizer step divides by the
 /// same normaliser as for cross-entropy, so that this term enters with exactly loss_weight * loss.
+/// With Denominator::all W is the number of all pixels, as for cross-entropy.
 /// Backward: d(loss_weight * W * loss)/dlogits; each rank adds its own pixels' part.
 struct Dice {
     Corners corners = Corners::half_pixel;
     double smooth = 1;
     double loss_weight = 1;
+    Denominator denominator = Denominator::valid;
 
     static constexpr std::string_view name = "dice";
     std::vector<TensorSpec> outputs(std::span<const TensorSpec> inputs) const;

@@ -42,6 +42,26 @@ TEST_CASE("labels that are ignored or beyond the classes cost nothing", "[hand]"
     }
 }
 
+TEST_CASE("over all pixels, ignored ones count in the denominator only, and class weights not at all",
+          "[hand]") {
+    const Given logits{activation({1, 1, 2, 3}), {1, 2, 3, 1, 2, 3}};
+    const Given half_ignored{labels({1, 1, 2}), {2, 255}};
+    const auto over_valid = reference(ops::CrossEntropy{}, {logits, half_ignored, three_weights}, {{}});
+    const auto over_all = reference(ops::CrossEntropy{.denominator = ops::Denominator::all},
+                                    {logits, half_ignored, three_weights}, {{}});
+    CHECK(equal(over_valid.outputs[0], {4 * 0.40760596444438013, 4}));
+    CHECK(equal(over_all.outputs[0], {4 * 0.40760596444438013, 2}));
+    CHECK(
+        equal(over_all.gradients[0], {0.3601222926815219, 0.9789138842191908, -1.339036176900712, 0, 0, 0}));
+    const auto dice = reference(ops::Dice{}, {logits, half_ignored, three_weights}, {{}});
+    const auto dice_over_all = reference(ops::Dice{.denominator = ops::Denominator::all},
+                                         {logits, half_ignored, three_weights}, {{}});
+    CHECK(dice_over_all.outputs[0][0] == Approx(dice.outputs[0][0] * 2 / 4));
+    for (std::size_t i = 0; i < 6; ++i) {
+        CHECK(dice_over_all.gradients[0][i] == Approx(dice.gradients[0][i] * 2 / 4));
+    }
+}
+
 TEST_CASE("cross-entropy reads logits at the labels' resolution", "[hand]") {
     // Logits 0 and 4 of class 0 become 0, 1, 3, 4 over four pixels; class 1 stays 0.
     const auto result = reference(
