@@ -1,14 +1,18 @@
 #!/usr/bin/env python3
-"""One training step of duet: terrane against PyTorch, alternated in one run.
+"""One training step of a network: terrane against its PyTorch twin, alternated in one run.
 
 Every round times terrane (fp32 and bf16) and every PyTorch setting of {fp32, bf16} x {contiguous, channels_last} x
-{eager, compile}, so that a neighbour's load hits all of them alike. Same network, batch, loss (cross-entropy at the
-labels' resolution) and optimizer (AdamW). Prints a table, writes JSON.
+{eager, compile}, so that a neighbour's load hits all of them alike. Same network, batch, loss (cross-entropy of every
+head at the labels' resolution) and optimizer (AdamW). The network's options come from the terrane binary itself, so
+that both sides build the same. Prints a table, writes JSON.
 
-    bench/pytorch_step.py --terrane build/release/src/app/terrane --output bench/results/step_cpu.json
+    bench/pytorch_step.py --terrane build/release/terrane --output bench/results/step_cpu.json
+    bench/pytorch_step.py --terrane build/release/terrane --model pspnet --encoder resnet50 --modality optical:3 \\
+        --batch 2 --size 256
 """
 
 import argparse
+import importlib
 import json
 import os
 import platform
@@ -20,18 +24,20 @@ import time
 import torch
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from twins.duet import Duet, DuetOptions, ModalityInput, upsampled_cross_entropy  # noqa: E402
+from twins.case import Case, ModalityInput, read_config, segmentation_losses  # noqa: E402
 
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--terrane", required=True, help="the terrane binary")
-    parser.add_argument("--encoder", default="resnet18")
+    parser.add_argument("--model", default="duet")
+    parser.add_argument("--encoder", default="auto")
     parser.add_argument("--width", type=int, default=64)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--classes", type=int, default=7)
-    parser.add_argument("--modality", action="append", help="name:bands:scale, repeatable")
+    parser.add_argument("--modality", action="append", help="name:bands[:scale], repeatable")
+    parser.add_argument("--set", action="append", default=[], help="key=value for both sides, repeatable")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=4, help="timed steps per round and setting")
@@ -42,18 +48,23 @@ def arguments():
 
 def modalities(options):
     texts = options.modality or ["optical:4:1", "height:1:2", "sar:2:4"]
-    return [ModalityInput(name, int(bands), int(scale)) for name, bands, scale in (text.split(":") for text in texts)]
+    parts = [text.split(":") for text in texts]
+    return [ModalityInput(part[0], int(part[1]), int(part[2]) if len(part) > 2 else 1) for part in parts]
 
 
 class TorchSetting:
     """A model and optimizer of its own per setting; step() returns seconds."""
 
-    def __init__(self, options, precision, layout, mode):
+    def __init__(self, options, case, precision, layout, mode):
         self.name = f"pytorch {precision} {layout} {mode}"
         self.precision = precision
         torch.manual_seed(0)
-        inputs = modalities(options)
-        self.model = Duet(DuetOptions(inputs, options.classes, encoder=options.encoder, encoder_width=options.width)).train()
+        inputs = case.modalities
+        self.case = case
+        twin = importlib.import_module(f"twins.{case.model['name']}")
+        self.model = twin.build(case).train()
+        if hasattr(twin, "losses"):
+            raise NotImplementedError(f"{case.model['name']} has losses of its own")
         size, batch = options.size, options.batch
         self.images = {m.name: torch.randn(batch, m.bands, size // m.scale, size // m.scale) for m in inputs}
         self.labels = torch.randint(0, options.classes, (batch, size, size))
@@ -66,8 +77,9 @@ class TorchSetting:
 
     def loss(self):
         with torch.autocast("cpu", torch.bfloat16, enabled=self.precision == "bf16"):
-            logits = self.model(self.images, self.presence)
-        return upsampled_cross_entropy(logits, self.labels)
+            heads = self.model(self.images, self.presence)
+        values = segmentation_losses(self.case, heads, self.labels)
+        return sum(value * weight for value, weight in values.values())
 
     def step(self):
         begin = time.perf_counter()
@@ -78,11 +90,23 @@ class TorchSetting:
         return time.perf_counter() - begin
 
 
+def terrane_settings(options):
+    settings = [f"model.name={options.model}", f"model.encoder={options.encoder}", f"model.encoder_width={options.width}",
+                "model.dropout=0.0"] + options.set
+    return [word for setting in settings for word in ("-s", setting)]
+
+
+def case_of(options):
+    """The configuration as terrane resolves it, for the twin."""
+    command = [options.terrane, "config", "print"] + terrane_settings(options)
+    config = read_config(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return Case(config, modalities(options), options.classes, options.size, options.size)
+
+
 def terrane_seconds(options, precision):
     command = [options.terrane, "bench", "step", "--precision", precision, "--batch", str(options.batch), "--size",
                str(options.size), "--classes", str(options.classes), "--steps", str(options.steps), "--threads",
-               str(options.threads), "-s", f"model.encoder={options.encoder}", "-s", f"model.encoder_width={options.width}",
-               "-s", "model.dropout=0.0"]
+               str(options.threads)] + terrane_settings(options)
     for modality in modalities(options):
         command += ["--modality", f"{modality.name}:{modality.bands}:{modality.scale}"]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
@@ -92,12 +116,13 @@ def terrane_seconds(options, precision):
 def main():
     options = arguments()
     torch.set_num_threads(options.threads)
+    case = case_of(options)
     settings = []
     for precision in ("fp32", "bf16"):
         for layout in ("contiguous", "channels_last"):
             for mode in ("eager",) if options.no_compile else ("eager", "compile"):
                 try:
-                    setting = TorchSetting(options, precision, layout, mode)
+                    setting = TorchSetting(options, case, precision, layout, mode)
                     setting.step(), setting.step()
                     settings.append(setting)
                 except Exception as error:  # a setting PyTorch can't run here is reported, not hidden
@@ -115,7 +140,7 @@ def main():
             seconds[setting.name] += [setting.step() for _ in range(options.steps)]
 
     report = {"command": sys.argv, "torch": torch.__version__, "machine": platform.processor() or platform.machine(),
-              "threads": options.threads, "encoder": options.encoder, "width": options.width, "batch": options.batch,
+              "threads": options.threads, "model": case.model["name"], "encoder": case.model["encoder"], "width": options.width, "batch": options.batch,
               "size": options.size, "classes": options.classes,
               "modalities": [vars(m) for m in modalities(options)], "terrane": details,
               "rows": [{"setting": name, "min": min(values), "median": statistics.median(values), "count": len(values)}

@@ -6,6 +6,7 @@
 #include "app/verb.hpp"
 #include "config/check.hpp"
 #include "config/print.hpp"
+#include "nets/network.hpp"
 
 namespace terrane::app {
 
@@ -21,8 +22,10 @@ ExitCode run_config_check(Invocation& invocation) {
 
 ExitCode run_config_print(Invocation& invocation) {
     const bool sources = invocation.has("sources");
-    print_text(config::print_toml(invocation.resolved(),
-                                  sources ? config::SourceComments::on : config::SourceComments::off));
+    config::Resolved effective = invocation.resolved();
+    effective.config.model = nets::completed(effective.config.model);
+    print_text(
+        config::print_toml(effective, sources ? config::SourceComments::on : config::SourceComments::off));
     return ExitCode::done;
 }
 

@@ -1,9 +1,4 @@
-#include <cmath>
-
-#include "graph/program_plan.hpp"
-#include "graph/summary.hpp"
 #include "nets/network.hpp"
-#include "ref/backend.hpp"
 #include "support/catch.hpp"
 
 using namespace terrane;
@@ -18,10 +13,9 @@ struct Published {
     std::int64_t parameters;
 };
 
-graph::Graph network_on_three_bands(const config::Model& model, std::int64_t classes, nets::Task task,
-                                    std::int64_t size = 64) {
+graph::Graph network_on_three_bands(const config::Model& model, std::int64_t classes, nets::Task task) {
     const nets::NetworkInputs inputs{
-        .modalities = {{"optical", 3, 1}}, .classes = classes, .batch = 2, .height = size, .width = size};
+        .modalities = {{"optical", 3, 1}}, .classes = classes, .batch = 2, .height = 64, .width = 64};
     return nets::build_network(model, {}, inputs, task, DType::f32);
 }
 
@@ -72,4 +66,32 @@ TEST_CASE("the auxiliary head adds a quarter-width head on stage 3 and exists on
     }
     model.pyramid.auxiliary_weight = 0;
     CHECK(parameter_count(network_on_three_bands(model, 19, nets::Task::train)) == 46'610'803);
+}
+
+// Multiply-adds of MMSegmentation's networks, batch 1; `inspect` prints twice as many operations.
+TEST_CASE("networks take the published number of multiply-adds, the small layers included within a percent",
+          "[nets]") {
+    struct Work {
+        std::string network;
+        std::string encoder;
+        std::int64_t width;
+        nets::Task task;
+        double multiply_adds;
+    };
+    const auto work = GENERATE(values<Work>({
+        {"pspnet", "resnet50", 512, nets::Task::predict, 178.3e9},
+        {"pspnet", "resnet50", 512, nets::Task::train, 188.0e9},
+        {"pspnet", "resnet101", 1024, nets::Task::train, 531.1e9},
+        {"deeplabv3", "resnet50", 512, nets::Task::predict, 269.5e9},
+    }));
+    config::Model model;
+    model.name = work.network;
+    model.encoder = work.encoder;
+    const nets::NetworkInputs inputs{
+        .modalities = {{"optical", 3, 1}}, .classes = 19, .batch = 1, .height = 512, .width = work.width};
+    const graph::Graph network = nets::build_network(model, {}, inputs, work.task, DType::f32);
+    double flops = 0;
+    for (const graph::Node& node : network.nodes) flops += ops::cost_of(network.descriptor(node)).flops;
+    CAPTURE(work.network, work.encoder, work.multiply_adds);
+    CHECK(flops / 2 == Approx(work.multiply_adds).epsilon(0.01));
 }

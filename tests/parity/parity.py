@@ -62,37 +62,21 @@ def case_of(config):
                 config["augment"]["crop"] or config["grid"]["tile"])
 
 
-def learning_rate(optim, step, total):
-    """src/optim/schedule.hpp."""
-    warmup = optim["warmup_steps"]
-    if step < warmup:
-        return optim["lr"] * (step + 1) / (warmup + 1)
-    done = min(max((step - warmup) / (total - warmup), 0), 1) if total > warmup else 1
-    span = optim["lr"] - optim["min_lr"]
-    if optim["schedule"] == "constant":
-        return optim["lr"]
-    if optim["schedule"] == "cosine":
-        return optim["min_lr"] + span * (1 + math.cos(math.pi * done)) / 2
-    if optim["schedule"] == "poly":
-        return optim["min_lr"] + span * (1 - done) ** optim["power"]
-    raise KeyError(f"the twins lack the schedule {optim['schedule']}")
-
-
 def make_optimizer(model, optim):
-    """Parameter groups as src/optim/parameter_groups.hpp makes them: the first rule that matches wins; vectors are never
-    decayed."""
+    """Parameter groups as src/optim/parameter_groups.hpp makes them: the first rule that matches wins; vectors are not
+    decayed unless optim.decay says so."""
     groups = []
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue
         rule = next((rule for rule in optim["groups"] if re.search(rule["match"], name)), {"lr_mult": 1, "decay_mult": 1})
-        decay = optim["weight_decay"] * rule["decay_mult"] if parameter.dim() >= 2 else 0
+        decayed = parameter.dim() >= 2 or optim["decay"] == "all"
+        decay = optim["weight_decay"] * rule["decay_mult"] if decayed else 0
         groups.append({"params": [parameter], "weight_decay": decay, "factor": rule["lr_mult"]})
     if optim["name"] == "sgd":
         return torch.optim.SGD(groups, lr=1, momentum=optim["momentum"])
-    if optim["name"] == "adamw":
-        return torch.optim.AdamW(groups, lr=1, betas=(optim["beta1"], optim["beta2"]), eps=optim["epsilon"])
-    raise KeyError(f"the twins lack the optimizer {optim['name']}")
+    adam = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[optim["name"]]
+    return adam(groups, lr=1, betas=(optim["beta1"], optim["beta2"]), eps=optim["epsilon"])
 
 
 class Twin:
@@ -106,6 +90,7 @@ class Twin:
             load_terrane(self.model, part(tensors, "before:"))
         self.model = self.model.double()
         self.batches = [self.inputs(part(tensors, f"input{batch}:")) for batch in range(2)]
+        self.rates = tensors["rates"].tolist()
         self.outputs = {}
 
     @staticmethod
@@ -132,10 +117,10 @@ class Twin:
 
     def train(self):
         """Results of the first step and the losses of all."""
-        optim, steps = self.case.config["optim"], self.case.config["train"]["steps"]
+        optim = self.case.config["optim"]
         optimizer = make_optimizer(self.model, optim)
         result = {"curve": []}
-        for step in range(steps):
+        for step, rate in enumerate(self.rates):
             values = self.losses(step % 2)
             loss = sum(value * weight for value, weight in values.values())
             optimizer.zero_grad()
@@ -151,7 +136,7 @@ class Twin:
             if optim["clip_norm"]:
                 torch.nn.utils.clip_grad_norm_(self.model.parameters(), optim["clip_norm"])
             for group in optimizer.param_groups:
-                group["lr"] = learning_rate(optim, step, steps) * group["factor"]
+                group["lr"] = rate * group["factor"]
             optimizer.step()
         return result
 

@@ -2,8 +2,8 @@
 //   parity_dump CASE.toml SEED FILE
 // The file is safetensors: weights and states before the first step "before:", the inputs of both batches
 // "input0:" and "input1:", outputs of the first step "output:", its losses "loss:<node>" and "loss", its
-// gradients "gradient:" (of the mean), the states after it "after:", and the losses of all steps "curve";
-// metadata "config" is the effective configuration as TOML.
+// gradients "gradient:" (of the mean), the states after it "after:", the losses of all steps "curve" and
+// their learning rates "rates"; metadata "config" is the effective configuration as TOML.
 
 #include <cstdio>
 #include <deque>
@@ -60,7 +60,7 @@ void dump_case(const parity::Case& parity, std::uint64_t seed, const std::string
         }
     }
 
-    std::vector<double> curve;
+    std::vector<double> curve, rates;
     for (std::int64_t step = 0; step < parity.config.train.steps; ++step) {
         run.fill_inputs(step % parity::Run::batches);
         run.forward_backward();
@@ -76,9 +76,10 @@ void dump_case(const parity::Case& parity, std::uint64_t seed, const std::string
             }
             dump.states("after:", store);
         }
-        run.update();
+        rates.push_back(run.update());
     }
     dump.values("curve", curve);
+    dump.values("rates", rates);
     dump.write(parity.config, path);
 }
 

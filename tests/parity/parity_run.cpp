@@ -35,13 +35,13 @@ void randomise_vectors(const graph::ParameterStore& store, std::uint64_t seed) {
 }
 
 std::vector<device::UpdateSegment> segments_of(const graph::ParameterStore& store,
-                                               const std::vector<config::ParameterGroup>& groups) {
+                                               const config::Optim& optim) {
     std::vector<optim::ParameterPlace> places;
     for (const auto& entry : store.entries()) {
         if (entry.trainable == graph::Trainable::yes)
             places.push_back({entry.name, entry.shape, entry.offset});
     }
-    return optim::make_segments(places, groups);
+    return optim::group_parameters(places, optim.groups, optim::decay_scope_from_name(optim.decay)).segments;
 }
 
 }  // namespace
@@ -68,9 +68,10 @@ Run::Run(const Case& parity, std::uint64_t seed)
                                                 *store_, alone_);
     program_->parameters_changed();
     optimizer_ = std::make_unique<optim::Optimizer>(
-        config.optim, segments_of(*store_, config.optim.groups),
+        config.optim, segments_of(*store_, config.optim),
         static_cast<std::int64_t>(store_->trainable_values().size()), *backend_);
-    schedule_ = std::make_unique<optim::Schedule>(config.optim, config.train.steps);
+    schedule_ = std::make_unique<optim::Schedule>(config.optim, config.optim.lr,
+                                                  optim::RunLength{config.train.steps, config.train.steps});
 }
 
 void Run::fill_inputs(std::int64_t batch) {
@@ -99,11 +100,13 @@ void Run::forward_backward() {
     totals_ = program_->losses();
 }
 
-void Run::update() {
-    optimizer_->update(store_->trainable_values(), store_->gradient_values(), totals_.normaliser,
-                       schedule_->rate(step_), step_);
+double Run::update() {
+    const double rate = schedule_->rate(step_);
+    optimizer_->update(store_->trainable_values(), store_->gradient_values(), totals_.normaliser, rate,
+                       step_);
     program_->parameters_changed();
     ++step_;
+    return rate;
 }
 
 std::map<std::string, double> Run::losses() const {

@@ -35,8 +35,8 @@ class Run {
     /// Forward and backward with the inputs as they are; afterwards loss(), losses(), outputs and gradients
     /// are those of this step.
     void forward_backward();
-    /// Updates the parameters by the gradients of the last forward_backward().
-    void update();
+    /// Updates the parameters by the gradients of the last forward_backward(). Returns the learning rate.
+    double update();
 
     double loss() const { return totals_.sum / totals_.normaliser; }
     /// The value of each loss node, not yet times its weight, by its name.

@@ -81,6 +81,25 @@ TEST_CASE("with synchronised norms the gradients of a step do not depend on the 
     CHECK(together.step.gradient_norm == Approx(alone.step.gradient_norm).epsilon(1e-5));
 }
 
+TEST_CASE(
+    "pspnet's and deeplabv3's gradients, auxiliary head included, do not depend on the number of ranks") {
+    AllRanks all;
+    const auto self = comm::self_communicator();
+    config::Config config = twelve_at_once();
+    config.model.name = GENERATE(as<std::string>(), "pspnet", "deeplabv3");
+    config.model.encoder = "resnet18";
+    config.model.norm = "auto";  // synchronised is these networks' own choice
+    config.model.pyramid.rates = {1, 2};
+    config.loss.normalise = "all";
+    const Result together = train_one_step(config, all.communicator);
+    const Result alone = train_one_step(config, *self);
+    CAPTURE(config.model.name);
+    REQUIRE(together.gradients.size() == alone.gradients.size());
+    CHECK(relative_difference(together.gradients, alone.gradients) < 1e-5);
+    CHECK(together.step.loss == Approx(alone.step.loss).epsilon(1e-6));
+    CHECK(together.step.gradient_norm == Approx(alone.step.gradient_norm).epsilon(1e-5));
+}
+
 TEST_CASE("all ranks hold the same bits after a step and report the same numbers") {
     AllRanks all;
     config::Config config = twelve_at_once();
