@@ -190,7 +190,10 @@ def golden_values(seed, results):
 
 def main(dump, case, record):
     name = pathlib.Path(case).stem
-    for seed in range(1, DRAWS + 1):
+    golden = HERE / "golden" / f"{name}.json"
+    recorded = json.loads(golden.read_text())["seed"] if golden.exists() else 1
+    # The recorded draw first: it agreed when it was recorded.
+    for seed in sorted(range(1, DRAWS + 1), key=lambda seed: seed != recorded):
         results, strict, gradients = compare(dump, case, seed)
         wrong = {name: value for name, value in strict.items() if not value <= 1e-4}
         if wrong:
@@ -202,8 +205,7 @@ def main(dump, case, record):
               f"gradients, worst {max(gradients.values()):.1e}, {len(off)} above 1e-3")
         if not off:
             if record:
-                path = HERE / "golden" / f"{name}.json"
-                path.write_text(json.dumps(golden_values(seed, results), indent=1) + "\n")
+                golden.write_text(json.dumps(golden_values(seed, results), indent=1) + "\n")
             return 0
     print(f"FAILED {name}: gradients differ in every draw, the last by", dict(list(off.items())[:10]))
     return 1
