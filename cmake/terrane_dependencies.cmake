@@ -12,6 +12,8 @@ find_package(GDAL 3.4 REQUIRED)
 find_package(HDF5 REQUIRED COMPONENTS C)
 find_package(dnnl REQUIRED)
 
+find_package(Protobuf 3.21 REQUIRED)
+
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(HWLOC REQUIRED IMPORTED_TARGET hwloc)
 pkg_check_modules(ISAL REQUIRED IMPORTED_TARGET libisal)

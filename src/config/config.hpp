@@ -177,6 +177,14 @@ struct Train {
     std::int64_t prefetch = 4;           ///< batches the feeder reads ahead
 };
 
+/// How train.init_weights from elsewhere are fitted to the network.
+struct Import {
+    std::string match = "auto";          ///< auto (checkpoints of terrane strictly, other files what fits), strict, loose
+    std::string part;                    ///< key of a .pth file under which the weights lie; empty: found by itself
+    std::string positions = "bilinear";  ///< resize of positional embeddings: bilinear, bicubic
+    std::string bands = "repeat";        ///< first convolution for other bands: repeat (and scale), zero
+};
+
 struct Eval {
     std::int64_t every = 1;              ///< epochs between evaluations on val; 0: only at the end
     std::int64_t every_steps = 0;        ///< > 0: steps between evaluations instead
@@ -233,6 +241,7 @@ struct Config {
     Loss loss;
     Optim optim;
     Train train;
+    Import import_rules;
     Eval eval;
     Checkpoint checkpoint;
     Predict predict;

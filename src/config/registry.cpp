@@ -360,7 +360,7 @@ TableOf<Train> train() {
         .at_most(1 << 16);
     table.option("precision", &Train::precision, "arithmetic of the network; master weights stay fp32")
         .one_of({"fp32", "bf16"});
-    table.option("init_weights", &Train::init_weights, "checkpoint or safetensors file to start from");
+    table.option("init_weights", &Train::init_weights, "what to start from: a checkpoint, or a .safetensors or .pth file (see [import])");
     table.option("resume", &Train::resume,
                  "auto: the run folder's last checkpoint; never; or a checkpoint folder");
     table.option("prefetch", &Train::prefetch, "batches that are read ahead")
@@ -382,6 +382,24 @@ TableOf<Eval> eval() {
         .at_most(1 << 16);
     table.option("best", &Eval::best, "score that chooses the best checkpoint")
         .one_of({"miou", "mf1", "oa", "kappa"});
+    return table;
+}
+
+TableOf<Import> import_rules() {
+    TableOf<Import> table("import", "How train.init_weights from elsewhere are fitted to the network.");
+    table
+        .option("match", &Import::match,
+                "auto: terrane's checkpoints as strict, other files as loose; strict: every tensor must be there; "
+                "loose: what fits by name and shape")
+        .one_of({"auto", "strict", "loose"});
+    table.option("part", &Import::part,
+                 "key of a .pth file under which the weights lie (\"teacher\"); empty: found by itself");
+    table.option("positions", &Import::positions, "how positional embeddings are resized")
+        .one_of({"bilinear", "bicubic"});
+    table
+        .option("bands", &Import::bands,
+                "first convolution for other bands: filters repeated and scaled, or zero for further bands")
+        .one_of({"repeat", "zero"});
     return table;
 }
 
@@ -473,6 +491,7 @@ Table root() {
     table.table(&Config::optim, optim());
     table.table(&Config::train, train());
     table.table(&Config::eval, eval());
+    table.table(&Config::import_rules, import_rules());
     table.table(&Config::checkpoint, checkpoint());
     table.table(&Config::predict, predict());
     table.table(&Config::data, data());

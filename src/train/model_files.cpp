@@ -110,7 +110,7 @@ std::filesystem::path model_file_of(const std::filesystem::path& weights) {
     }
     if (!std::filesystem::exists(weights)) {
         throw Error(ExitCode::input_missing, 902, fmt::format("there are no weights {}.", weights.string()),
-                    "Give a checkpoint folder (runs/NAME/ckpt/best) or a .safetensors file.");
+                    "Give a checkpoint folder (runs/NAME/ckpt/best), a .safetensors or a .pth file.");
     }
     return weights;
 }

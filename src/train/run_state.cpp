@@ -63,6 +63,7 @@ std::string experiment_text(const config::Config& config) {
     copy.train.resume = {};
     copy.train.prefetch = {};
     copy.train.init_weights = {};
+    copy.import_rules = {};
     return config::print_toml(resolved, config::SourceComments::off) +
            fmt::format("\n[runtime]\nseed = {}\n", seed);
 }

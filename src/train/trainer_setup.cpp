@@ -2,6 +2,7 @@
 #include "optim/parameter_groups.hpp"
 #include "train/class_weights.hpp"
 #include "train/model_files.hpp"
+#include "train/model_import.hpp"
 #include "train/network_setup.hpp"
 #include "train/rank_agreement.hpp"
 #include "train/trainer.hpp"
@@ -43,7 +44,8 @@ std::unique_ptr<Evaluator> make_evaluator(const TrainingSetup& setup, std::int64
 }
 
 ModelDescription description_of(const TrainingSetup& setup, std::int64_t crop) {
-    return {nets::completed(setup.config.model), setup.training.layout().modalities, setup.config.classes, crop};
+    return {nets::completed(setup.config.model), setup.training.layout().modalities, setup.config.classes,
+            crop};
 }
 
 }  // namespace
@@ -125,8 +127,15 @@ void Trainer::start_feeding() {
 void Trainer::initialise_weights() {
     store_.initialise(config_.runtime.seed);
     if (config_.train.init_weights.empty()) return;
-    if (communicator_.rank() == 0)
-        load_model(model_file_of(config_.train.init_weights), store_, setup_.backend);
+    if (communicator_.rank() == 0) {
+        const fs::path file = model_file_of(config_.train.init_weights);
+        if (loads_strictly(config_.import_rules, config_.train.init_weights)) {
+            load_model(file, store_, setup_.backend);
+        } else {
+            const weights::ImportPlan plan = import_model(config_.import_rules, file, store_, setup_.backend);
+            for (const std::string& line : plan.lines()) log::info("{}", line);
+        }
+    }
     broadcast_model(store_, setup_.backend, communicator_);
 }
 

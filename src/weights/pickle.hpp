@@ -112,6 +112,7 @@ class Machine {
     Value run(std::size_t& position);
 
     std::string_view text(const Value& value) const;
+    std::size_t size() const { return bytes_.size(); }
 
   private:
     [[noreturn]] void refuse(const std::string& reason) const;

@@ -20,7 +20,8 @@ using pickle::Value;
 constexpr int deepest_level = 32;
 constexpr std::size_t most_visits = 2'000'000;
 constexpr std::size_t longest_name = 1000;
-constexpr std::size_t most_name_bytes = std::size_t{64} << 20;
+/// Names may share keys in the pickle, so all together they can be longer than it, but not without limit.
+constexpr std::size_t name_bytes_per_byte = 64;
 
 /// Where training programs put the weights, best first. A teacher is the average of its student and what the
 /// self-supervised methods (DINO, iBOT) evaluate.
@@ -158,7 +159,7 @@ class Walk {
 
     void found(const std::string& name, const Value& tensor) {
         name_bytes_ += name.size() + sizeof(NamedTensor);
-        if (name.size() > longest_name || name_bytes_ > most_name_bytes) {
+        if (name.size() > longest_name || name_bytes_ > name_bytes_per_byte * machine_.size()) {
             refuse(file_, "its names are longer than any checkpoint's", fix);
         }
         tensors_.push_back({name, tensor.index});
