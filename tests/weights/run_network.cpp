@@ -5,6 +5,7 @@
 //   foreign weights
 #include <cstdio>
 
+#include "base/philox.hpp"
 #include "cpu/backend.hpp"
 #include "graph/program.hpp"
 #include "nets/early_fusion.hpp"
