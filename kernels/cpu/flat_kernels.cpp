@@ -53,6 +53,11 @@ TERRANE_INLINE void adamw_piece(float* __restrict w, const float* __restrict g, 
     for (std::int64_t i = 0; i < count; ++i) formulas::adamw_update(w[i], g[i], m[i], v[i], factors);
 }
 
+TERRANE_INLINE void blend_piece(float* __restrict average, const float* __restrict values, std::int64_t count,
+                                float keep) {
+    for (std::int64_t i = 0; i < count; ++i) average[i] = formulas::blended(average[i], values[i], keep);
+}
+
 TERRANE_INLINE double block_sum_of_squares(const float* values, std::int64_t count) {
     constexpr std::int64_t lanes = 16;
     std::array<double, lanes> sums{};
@@ -87,6 +92,7 @@ void FlatKernels::sgd(std::span<float> parameters, std::span<const float> gradie
                    velocity.size());
     for_each_piece(std::ssize(parameters), segments,
                    [&](std::int64_t begin, std::int64_t end, const device::UpdateSegment& segment) {
+                       if (segment.is_frozen(scalars.step)) return;
                        const auto factors = formulas::sgd_factors<float>(scalars, segment);
                        vectorised([&] {
                            sgd_piece(parameters.data() + begin, gradients.data() + begin,
@@ -105,6 +111,7 @@ void FlatKernels::adamw(std::span<float> parameters, std::span<const float> grad
                    moment1.size(), moment2.size());
     for_each_piece(std::ssize(parameters), segments,
                    [&](std::int64_t begin, std::int64_t end, const device::UpdateSegment& segment) {
+                       if (segment.is_frozen(scalars.step)) return;
                        const auto factors = formulas::adamw_factors<float>(scalars, segment);
                        vectorised([&] {
                            adamw_piece(parameters.data() + begin, gradients.data() + begin,
@@ -128,6 +135,28 @@ double FlatKernels::sum_of_squares(std::span<const float> values) {
     double sum = 0;
     for (double block_sum : block_sums_) sum += block_sum;
     return sum;
+}
+
+void FlatKernels::blend(std::span<float> average, std::span<const float> values, double keep) {
+    TERRANE_ASSERT(average.size() == values.size(), "{} averages of {} values", average.size(),
+                   values.size());
+    const auto share = static_cast<float>(keep);
+    const std::int64_t elements = std::ssize(values);
+#pragma omp parallel for schedule(static)
+    for (std::int64_t block = 0; block < blocks_of(elements); ++block) {
+        const std::int64_t first = block * block_size, last = std::min(first + block_size, elements);
+        vectorised([&] { blend_piece(average.data() + first, values.data() + first, last - first, share); });
+    }
+}
+
+void FlatKernels::exchange(std::span<float> a, std::span<float> b) {
+    TERRANE_ASSERT(a.size() == b.size(), "{} against {} values", a.size(), b.size());
+    const std::int64_t elements = std::ssize(a);
+#pragma omp parallel for schedule(static)
+    for (std::int64_t block = 0; block < blocks_of(elements); ++block) {
+        const std::int64_t first = block * block_size, last = std::min(first + block_size, elements);
+        std::swap_ranges(a.begin() + first, a.begin() + last, b.begin() + first);
+    }
 }
 
 bool FlatKernels::any_not_finite(std::span<const float> values) {

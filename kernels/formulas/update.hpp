@@ -53,7 +53,7 @@ inline AdamwFactors<Real> adamw_factors(const device::UpdateScalars& scalars,
     const double rate = scalars.rate * segment.rate_multiplier;
     const double decay = scalars.weight_decay * segment.decay_multiplier;
     const bool coupled = scalars.decay == device::WeightDecay::coupled;
-    const double step = static_cast<double>(scalars.step);
+    const double step = static_cast<double>(scalars.step - segment.first_step);
     return {static_cast<Real>(scalars.gradient_scale),
             static_cast<Real>(coupled ? 1 : 1 - rate * decay),
             static_cast<Real>(coupled ? decay : 0),
@@ -77,6 +77,10 @@ TERRANE_HOST_DEVICE inline void adamw_update(float& parameter, float gradient, f
     moment2 = static_cast<float>(v);
     const Real root = std::sqrt(v) * factors.inverse_root_correction2 + factors.epsilon;
     parameter = static_cast<float>(factors.keep * w - factors.step_size * m / root);
+}
+
+TERRANE_HOST_DEVICE inline float blended(float average, float value, float keep) {
+    return value + keep * (average - value);
 }
 
 /// sum_of_squares adds blocks of this many values, block by block in order: the result does not depend on who

@@ -13,6 +13,8 @@ class RefFlatKernels final : public device::FlatKernels {
                std::span<float> moment2, std::span<const device::UpdateSegment> segments,
                const device::UpdateScalars& scalars) override;
     double sum_of_squares(std::span<const float> values) override;
+    void blend(std::span<float> average, std::span<const float> values, double keep) override;
+    void exchange(std::span<float> a, std::span<float> b) override;
     bool any_not_finite(std::span<const float> values) override;
 };
 

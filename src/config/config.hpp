@@ -120,8 +120,14 @@ struct Model {
 };
 
 struct LossTerm {
-    std::string name = "cross_entropy";  ///< cross_entropy, dice
+    std::string name = "cross_entropy";  ///< cross_entropy, focal, dice, tversky, lovasz, boundary
     double weight = 1;
+    double gamma = 2;                    ///< focal
+    double alpha = 0.5;                  ///< tversky: price of a false positive
+    double beta = 0.5;                   ///< tversky: price of a false negative
+    double exponent = 1;                 ///< tversky: focal Tversky loss
+    double smooth = 1;                   ///< dice, tversky
+    std::string over = "auto";           ///< dice, tversky, lovasz: batch or image; auto: batch, lovasz: image
 };
 
 struct Loss {
@@ -136,6 +142,7 @@ struct ParameterGroup {
     std::string match;
     double lr_mult = 1;
     double decay_mult = 1;
+    std::int64_t freeze_until = 0;       ///< optimizer steps without an update
 };
 
 struct Optim {
@@ -163,6 +170,7 @@ struct Optim {
     std::int64_t plateau_patience = 10;  ///< evaluations without gain that are endured
     double plateau_factor = 0.1;
     double plateau_threshold = 1e-4;     ///< smallest gain that counts
+    double ema_decay = 0;                ///< moving average of the weights, the ones evaluated and saved; 0: none
     std::vector<ParameterGroup> groups;
 };
 
@@ -175,6 +183,7 @@ struct Train {
     std::string init_weights;            ///< checkpoint or safetensors file to start from
     std::string resume = "auto";         ///< auto, never, or a checkpoint folder
     std::int64_t prefetch = 4;           ///< batches the feeder reads ahead
+    std::string recompute = "none";      ///< none, blocks: activations inside a block are computed again for backward
 };
 
 /// How train.init_weights from elsewhere are fitted to the network.

@@ -252,8 +252,21 @@ TableOf<Model> model() {
 
 TableOf<LossTerm> loss_term() {
     TableOf<LossTerm> table("terms", "A summand of the loss.");
-    table.option("name", &LossTerm::name, "the term").one_of({"cross_entropy", "dice"}).required();
+    table.option("name", &LossTerm::name, "the term")
+        .one_of({"cross_entropy", "focal", "dice", "tversky", "lovasz", "boundary"})
+        .required();
     table.option("weight", &LossTerm::weight, "its factor").above(0);
+    table.option("gamma", &LossTerm::gamma, "focal: how much easy pixels lose weight").at_least(0);
+    table.option("alpha", &LossTerm::alpha, "tversky: price of a false positive").at_least(0);
+    table.option("beta", &LossTerm::beta, "tversky: price of a false negative").at_least(0);
+    table.option("exponent", &LossTerm::exponent, "tversky: power of each class's loss (focal Tversky)")
+        .at_least(1);
+    table.option("smooth", &LossTerm::smooth, "dice, tversky: added to both sides of the fraction")
+        .at_least(0);
+    table
+        .option("over", &LossTerm::over,
+                "dice, tversky, lovasz: what one score is taken over; auto: batch, for lovasz image")
+        .one_of({"auto", "batch", "image"});
     return table;
 }
 
@@ -282,6 +295,9 @@ TableOf<ParameterGroup> parameter_group() {
     table.option("match", &ParameterGroup::match, "regular expression on the parameter's name").required();
     table.option("lr_mult", &ParameterGroup::lr_mult, "factor of the learning rate").at_least(0);
     table.option("decay_mult", &ParameterGroup::decay_mult, "factor of the weight decay").at_least(0);
+    table.option("freeze_until", &ParameterGroup::freeze_until, "no update before this step")
+        .unit("steps")
+        .at_least(0);
     return table;
 }
 
@@ -340,6 +356,11 @@ TableOf<Optim> optim() {
     table.option("plateau_factor", &Optim::plateau_factor, "plateau: factor of the rate").above(0).below(1);
     table.option("plateau_threshold", &Optim::plateau_threshold, "plateau: smallest gain that counts")
         .at_least(0);
+    table
+        .option("ema_decay", &Optim::ema_decay,
+                "moving average of the weights, which is what is evaluated and saved as the model; 0: none")
+        .at_least(0)
+        .below(1);
     table.list(&Optim::groups, parameter_group(), by_index<Optim>);
     return table;
 }
@@ -367,6 +388,10 @@ TableOf<Train> train() {
         .unit("batches")
         .at_least(1)
         .at_most(64);
+    table
+        .option("recompute", &Train::recompute,
+                "blocks: activations inside a block are computed again for backward: less memory, more time")
+        .one_of({"none", "blocks"});
     return table;
 }
 

@@ -12,6 +12,10 @@ struct UpdateSegment {
     std::int64_t length = 0;
     float rate_multiplier = 1;
     float decay_multiplier = 1;
+    std::int64_t first_step = 0;  ///< updates before this many have been made leave the segment alone; it
+                                  ///< counts its own steps (AdamW's bias correction) from there
+
+    bool is_frozen(std::int64_t step) const { return step <= first_step; }  ///< step as in UpdateScalars
 };
 
 /// How AdamW's kernel applies weight decay: to the weights (Loshchilov and Hutter 2019), or added to the
@@ -49,6 +53,12 @@ class FlatKernels {
 
     /// Sum of squares, accumulated in double over blocks of fixed size.
     virtual double sum_of_squares(std::span<const float> values) = 0;
+
+    /// average = keep * average + (1 - keep) * values.
+    virtual void blend(std::span<float> average, std::span<const float> values, double keep) = 0;
+
+    /// Exchanges the contents of two buffers of equal length.
+    virtual void exchange(std::span<float> a, std::span<float> b) = 0;
 
     /// Whether any value is infinite or not a number.
     virtual bool any_not_finite(std::span<const float> values) = 0;

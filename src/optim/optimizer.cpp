@@ -30,13 +30,28 @@ Optimizer::Optimizer(const config::Optim& settings, std::vector<device::UpdateSe
                     "Choose sgd, adam or adamw.");
     }
     moment1_ = backend.allocate(bytes);
+    if (settings.ema_decay > 0) average_ = backend.allocate(bytes);
+}
+
+double Optimizer::gradient_norm(std::span<const float> gradients, std::int64_t step) const {
+    const auto frozen = [&](const device::UpdateSegment& segment) { return segment.is_frozen(step); };
+    if (std::none_of(segments_.begin(), segments_.end(), frozen)) {
+        return std::sqrt(kernels_.sum_of_squares(gradients));
+    }
+    double squares = 0;
+    for (const device::UpdateSegment& segment : segments_) {
+        if (frozen(segment)) continue;
+        squares += kernels_.sum_of_squares(gradients.subspan(static_cast<std::size_t>(segment.offset),
+                                                             static_cast<std::size_t>(segment.length)));
+    }
+    return std::sqrt(squares);
 }
 
 UpdateReport Optimizer::update(std::span<float> parameters, std::span<const float> gradients,
                                double normaliser, double rate, std::int64_t step) {
     if (normaliser == 0) return {};
     UpdateReport report;
-    report.gradient_norm = std::sqrt(kernels_.sum_of_squares(gradients)) / normaliser;
+    report.gradient_norm = gradient_norm(gradients, step + 1) / normaliser;
     report.finite = std::isfinite(report.gradient_norm);
     if (!report.finite) return report;
 
@@ -62,18 +77,35 @@ UpdateReport Optimizer::update(std::span<float> parameters, std::span<const floa
                            scalars);
             break;
     }
+    if (average_.bytes() > 0) {
+        const auto updates = static_cast<double>(step + 1);
+        kernels_.blend(floats_of(average_), parameters,
+                       std::min(settings_.ema_decay, (1 + updates) / (10 + updates)));
+    }
     return report;
 }
 
+void Optimizer::start_average(std::span<const float> parameters) {
+    if (average_.bytes() > 0) kernels_.blend(floats_of(average_), parameters, 0);
+}
+
+void Optimizer::exchange_average(std::span<float> parameters) {
+    if (average_.bytes() > 0) kernels_.exchange(floats_of(average_), parameters);
+}
+
 std::vector<Optimizer::Moment> Optimizer::moments() {
+    std::vector<Moment> all;
     switch (kind_) {
         case Kind::sgd:
-            return {{"velocity", floats_of(moment1_)}};
+            all = {{"velocity", floats_of(moment1_)}};
+            break;
         case Kind::adam:
         case Kind::adamw:
-            return {{"moment1", floats_of(moment1_)}, {"moment2", floats_of(moment2_)}};
+            all = {{"moment1", floats_of(moment1_)}, {"moment2", floats_of(moment2_)}};
+            break;
     }
-    return {};
+    if (average_.bytes() > 0) all.push_back({"trained", floats_of(average_)});
+    return all;
 }
 
 }  // namespace terrane::optim

@@ -26,19 +26,31 @@ class Optimizer {
     /// One update from gradients that are sums over all ranks and micro-steps. They are divided by
     /// `normaliser` (the summed loss weights), then clipped to optim.clip_norm: with norm n and limit c the
     /// factor is min(1, c / (n + 1e-6)), as in PyTorch. `step` counts updates from 0. A normaliser of 0 (no
-    /// labelled pixel in the whole batch) or a gradient that is not finite changes nothing.
+    /// labelled pixel in the whole batch) or a gradient that is not finite changes nothing. Segments that are
+    /// still frozen stay as they are and don't count for the norm.
     UpdateReport update(std::span<float> parameters, std::span<const float> gradients, double normaliser,
                         double rate, std::int64_t step);
 
-    /// The moments by the names they have in a checkpoint: "velocity", or "moment1" and "moment2".
+    /// The moving average of the weights starts here (does nothing without optim.ema_decay). Every update
+    /// moves it: average = d * average + (1 - d) * weights with d = min(optim.ema_decay, (1 + t) / (10 + t))
+    /// after t updates, so that the random start is soon forgotten.
+    void start_average(std::span<const float> parameters);
+    /// Exchanges weights and average: to evaluate and save the average, and back. Does nothing without one.
+    void exchange_average(std::span<float> parameters);
+
+    /// The moments by the names they have in a checkpoint: "velocity", or "moment1" and "moment2"; and
+    /// "trained", the buffer of the average: a checkpoint is written while it is exchanged, so that the
+    /// model's own tensors are the average and this buffer holds the weights that training goes on with.
     struct Moment {
         std::string name;
         std::span<float> values;
     };
     std::vector<Moment> moments();
-    std::size_t bytes() const { return moment1_.bytes() + moment2_.bytes(); }
+    std::size_t bytes() const { return moment1_.bytes() + moment2_.bytes() + average_.bytes(); }
 
   private:
+    double gradient_norm(std::span<const float> gradients, std::int64_t step) const;
+
     enum class Kind { sgd, adam, adamw };
 
     config::Optim settings_;
@@ -47,6 +59,23 @@ class Optimizer {
     device::FlatKernels& kernels_;
     device::Buffer moment1_;  ///< SGD: the velocity
     device::Buffer moment2_;
+    device::Buffer average_;
+};
+
+/// While it lives, the parameters are the moving average of the weights, if there is one.
+class AveragedWeights {
+  public:
+    AveragedWeights(Optimizer& optimizer, std::span<float> parameters)
+        : optimizer_(optimizer), parameters_(parameters) {
+        optimizer_.exchange_average(parameters_);
+    }
+    ~AveragedWeights() { optimizer_.exchange_average(parameters_); }
+    AveragedWeights(const AveragedWeights&) = delete;
+    AveragedWeights& operator=(const AveragedWeights&) = delete;
+
+  private:
+    Optimizer& optimizer_;
+    std::span<float> parameters_;
 };
 
 }  // namespace terrane::optim

@@ -51,6 +51,7 @@ ParameterGroups group_parameters(std::span<const ParameterPlace> parameters,
             groups.matches[i].elements += parameter.shape.elements();
             segment.rate_multiplier = static_cast<float>(rules[i].lr_mult);
             segment.decay_multiplier = static_cast<float>(rules[i].decay_mult);
+            segment.first_step = rules[i].freeze_until;
         }
         if (decay == DecayScope::weights && parameter.shape.rank() < 2) segment.decay_multiplier = 0;
         segments.push_back(segment);
@@ -71,7 +72,7 @@ ParameterGroups group_parameters(std::span<const ParameterPlace> parameters,
             device::UpdateSegment& last = merged.back();
             if (last.offset + last.length == segment.offset &&
                 last.rate_multiplier == segment.rate_multiplier &&
-                last.decay_multiplier == segment.decay_multiplier) {
+                last.decay_multiplier == segment.decay_multiplier && last.first_step == segment.first_step) {
                 last.length += segment.length;
                 continue;
             }

@@ -37,11 +37,11 @@ struct ParameterGroups {
     std::vector<RuleMatch> matches;               ///< one per rule
 };
 
-/// Multipliers of rate and weight decay for every parameter, as segments of the flat buffers. Each parameter
-/// takes them from the first rule whose regular expression (ECMAScript, searched anywhere in the name)
-/// matches, else 1 and 1; what `decay` leaves out is not decayed, whatever the rule says. Neighbours with
-/// equal multipliers become one segment. Throws Error E0512 (78) naming a rule that matches no parameter or
-/// is no regular expression.
+/// Multipliers of rate and weight decay, and the first step, of every parameter, as segments of the flat
+/// buffers. Each parameter takes them from the first rule whose regular expression (ECMAScript, searched
+/// anywhere in the name) matches, else 1, 1 and 0; what `decay` leaves out is not decayed, whatever the rule
+/// says. Neighbours with equal multipliers become one segment. Throws Error E0512 (78) naming a rule that
+/// matches no parameter or is no regular expression.
 ParameterGroups group_parameters(std::span<const ParameterPlace> parameters,
                                  std::span<const config::ParameterGroup> rules,
                                  DecayScope decay = DecayScope::weights);

@@ -19,7 +19,11 @@ void save_model(const std::filesystem::path& file, const graph::ParameterStore& 
 void load_model(const std::filesystem::path& file, const graph::ParameterStore& store,
                 device::Backend& backend);
 
-/// The moments of the optimizer as moment/parameter name.
+/// The moments of the optimizer as moment/parameter name. With a moving average of the weights both files are
+/// written while the average is in the store (optim::AveragedWeights): the model's file then holds the
+/// average under the parameters' own names, which is what evaluate, predict and init_weights load, and this
+/// one the trained weights as trained/parameter name. Running statistics of batch norm are those of the
+/// training passes: they are moving averages already.
 void save_moments(const std::filesystem::path& file, const graph::ParameterStore& store,
                   optim::Optimizer& optimizer, device::Backend& backend);
 void load_moments(const std::filesystem::path& file, const graph::ParameterStore& store,

@@ -62,6 +62,7 @@ std::string experiment_text(const config::Config& config) {
     copy.train.batch = 0;
     copy.train.resume = {};
     copy.train.prefetch = {};
+    copy.train.recompute = {};
     copy.train.init_weights = {};
     copy.import_rules = {};
     return config::print_toml(resolved, config::SourceComments::off) +

@@ -72,7 +72,11 @@ void Trainer::step() {
 }
 
 void Trainer::evaluate() {
-    const Evaluation evaluation = evaluator_->run();
+    // The moving average of the weights, if there is one, is what is scored and saved.
+    const Evaluation evaluation = [&] {
+        const optim::AveragedWeights averaged(optimizer_, store_.trainable_values());
+        return evaluator_->run();
+    }();
     EvaluationReport report;
     report.step = state_.step;
     report.epoch = (state_.step - 1) / steps_per_epoch_ + 1;

@@ -49,6 +49,7 @@ class Trainer {
     /// or the gradient is no longer finite, naming the tiles.
     Outcome run();
 
+    /// The weights being trained (not their moving average, see optim.ema_decay) and the states.
     const graph::ParameterStore& store() const { return store_; }
     const RunState& state() const { return state_; }
     RunReport plan() const;

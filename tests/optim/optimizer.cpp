@@ -68,6 +68,51 @@ TEST_CASE("Adam adds its decay to the gradient before the moments") {
     CHECK(optimizer.moments()[0].values[3] == Approx(0.1 * 0.1));  // a segment without decay
 }
 
+TEST_CASE("a frozen segment neither moves nor counts, and begins afresh when it is released") {
+    const auto name = GENERATE("sgd", "adam", "adamw");
+    Fixture f;
+    f.settings.name = name;
+    f.gradients = {30, 40, 50, 60};
+    f.segments = {{0, 2, 1, 1}, {2, 2, 0.5f, 1, 2}};
+    optim::Optimizer optimizer = f.make();
+    CHECK(optimizer.update(f.parameters, f.gradients, 10, 0.1, 0).gradient_norm == Approx(5));
+    optimizer.update(f.parameters, f.gradients, 10, 0.1, 1);
+    CHECK(f.parameters[2] == 3);
+    CHECK(f.parameters[3] == 4);
+    for (const auto& moment : optimizer.moments()) CHECK(moment.values[3] == 0);
+    CHECK(optimizer.update(f.parameters, f.gradients, 10, 0.1, 2).gradient_norm == Approx(std::sqrt(86)));
+
+    Fixture fresh;  // what a first step with that rate does
+    fresh.settings.name = name;
+    fresh.gradients = f.gradients;
+    fresh.segments = {{0, 2, 1, 1}, {2, 2, 0.5f, 1}};
+    fresh.make().update(fresh.parameters, fresh.gradients, 10, 0.1, 0);
+    CHECK(f.parameters[2] == fresh.parameters[2]);
+    CHECK(f.parameters[3] == fresh.parameters[3]);
+}
+
+TEST_CASE("the moving average of the weights follows them with a warm-up of its decay") {
+    Fixture f;
+    f.settings.name = "sgd";
+    f.settings.weight_decay = 0;
+    f.settings.momentum = 0;
+    f.settings.ema_decay = 0.2;
+    optim::Optimizer optimizer = f.make();
+    optimizer.start_average(f.parameters);
+    f.gradients = {10, 0, 0, 0};
+    optimizer.update(f.parameters, f.gradients, 10, 1, 0);  // 1 -> 0 with decay 2 / 11
+    CHECK(f.parameters[0] == 0);
+    optimizer.update(f.parameters, f.gradients, 10, 1, 1);  // 0 -> -1 with decay 0.2, below 3 / 12
+    {
+        const optim::AveragedWeights averaged(optimizer, f.parameters);
+        CHECK(f.parameters[0] == Approx(0.2 * 2 / 11 - 0.8));
+        CHECK(f.parameters[1] == -2);
+        CHECK(optimizer.moments().back().name == "trained");
+        CHECK(optimizer.moments().back().values[0] == -1);
+    }
+    CHECK(f.parameters[0] == -1);
+}
+
 TEST_CASE("clipping limits the global norm of the mean gradient") {
     Fixture f;
     f.settings.name = "sgd";

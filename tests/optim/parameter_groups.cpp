@@ -29,6 +29,15 @@ TEST_CASE("the first rule that matches wins and one-dimensional parameters are n
     CHECK(segments[3].rate_multiplier == 1);
 }
 
+TEST_CASE("a rule can freeze its parameters until a step") {
+    const std::vector<config::ParameterGroup> rules{{"^encoder\\.b", 1, 1, 20}};
+    const auto segments = optim::group_parameters(parameters, rules).segments;
+    REQUIRE(segments.size() == 4);
+    CHECK(segments[2].offset == 192);
+    CHECK(segments[2].first_step == 20);
+    CHECK(segments[3].first_step == 0);
+}
+
 TEST_CASE("neighbours with equal multipliers share a segment") {
     const auto segments = optim::group_parameters(parameters, {}).segments;
     REQUIRE(segments.size() == 3);

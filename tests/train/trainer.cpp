@@ -81,8 +81,15 @@ TEST_CASE("a run that was stopped and resumed ends with the bits of one that was
     config.optim.clip_norm = 1;
     config.optim.warmup_steps = 2;
     config.eval.every_steps = 2;
-    const auto name = GENERATE("adamw", "sgd");
+    const auto name = GENERATE("adamw", "sgd", "adam");
     config.optim.name = name;
+    if (config.optim.name == "adam") {  // everything that has a memory
+        config.optim.ema_decay = 0.9;
+        config.optim.schedule = "plateau";
+        config.optim.plateau_patience = 0;
+        config.optim.plateau_threshold = 0.2;
+        config.optim.groups = {{"^encoder", 0.5, 1, 4}};
+    }
     Run uninterrupted;
     uninterrupted.train(config, whole.path());
     CHECK(uninterrupted.outcome == Trainer::Outcome::finished);
@@ -106,6 +113,57 @@ TEST_CASE("a run that was stopped and resumed ends with the bits of one that was
     again.train(config, parts.path());
     CHECK(again.recorder.steps.empty());
     CHECK(again.model == uninterrupted.model);
+}
+
+TEST_CASE("frozen groups keep their weights until their step") {
+    test::TemporaryFolder folder;
+    config::Config config = test::small_config();
+    config.train.steps = 2;
+    config.optim.groups = {{"^encoder", 1, 1, 2}};
+    Run run;
+    train::TrainingSetup setup{config,        run.training, &run.validation, *run.backend, *run.communicator,
+                               folder.path(), run.recorder};
+    Trainer trainer(setup);
+    trainer.prepare();
+    const auto& store = trainer.store();
+    std::vector<std::vector<float>> before;
+    for (const auto& entry : store.entries()) {
+        const auto values = store.parameter(entry).span<float>();
+        before.emplace_back(values.begin(), values.end());
+    }
+    trainer.run();
+    std::size_t moved = 0;
+    for (std::size_t i = 0; i < before.size(); ++i) {
+        const auto& entry = store.entries()[i];
+        const auto values = store.parameter(entry).span<float>();
+        const bool same = std::equal(values.begin(), values.end(), before[i].begin());
+        if (entry.name.starts_with("encoder")) CHECK(same);
+        if (!same) ++moved;
+    }
+    CHECK(moved > 5);
+}
+
+TEST_CASE("with a moving average, checkpoints and scores are the average's, and training is not disturbed") {
+    test::TemporaryFolder plain, averaged, other;
+    config::Config config = test::small_config();
+    config.eval.every_steps = 2;
+    Run without;
+    without.train(config, plain.path());
+    config.optim.ema_decay = 0.5;
+    Run with;
+    with.train(config, averaged.path());
+    CHECK(with.model == without.model);  // the trained weights
+    CHECK(with.recorder.evaluations.back().loss != without.recorder.evaluations.back().loss);
+
+    // A new run from the checkpoint starts with the average, which a run without training scores alike.
+    config.optim.ema_decay = 0;
+    config.optim.lr = 1e-30;
+    config.optim.weight_decay = 0;
+    config.train.steps = 1;
+    config.train.init_weights = averaged.path() / "last";
+    Run next;
+    next.train(config, other.path());
+    CHECK(next.model != with.model);
 }
 
 TEST_CASE("a damaged checkpoint is passed over for the one before it") {
