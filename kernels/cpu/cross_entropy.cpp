@@ -128,9 +128,7 @@ class CrossEntropyPlan final : public LoopPlan {
             output[0] += totals[2 * block];
             output[1] += totals[2 * block + 1];
         }
-        if (op_.denominator == ops::Denominator::all) {
-            output[1] = static_cast<double>(arguments.inputs[1].elements());
-        }
+        output[1] = own_denominator(op_, arguments.inputs[1], output[1]);
     }
 
     void backward(const device::BackwardArguments& arguments) override {

@@ -26,6 +26,9 @@ std::span<const Candidate> candidates(const ops::Add&) {
 std::span<const Candidate> candidates(const ops::BatchNorm&) {
     return loops<make_batch_norm>();
 }
+std::span<const Candidate> candidates(const ops::Boundary&) {
+    return loops<make_boundary>();
+}
 std::span<const Candidate> candidates(const ops::Classify&) {
     return loops<make_classify>();
 }
@@ -41,6 +44,9 @@ std::span<const Candidate> candidates(const ops::Dice&) {
 std::span<const Candidate> candidates(const ops::Dropout&) {
     return loops<make_dropout>();
 }
+std::span<const Candidate> candidates(const ops::Focal&) {
+    return loops<make_focal>();
+}
 std::span<const Candidate> candidates(const ops::GatedSum&) {
     return loops<make_gated_sum>();
 }
@@ -49,6 +55,9 @@ std::span<const Candidate> candidates(const ops::GroupNorm&) {
 }
 std::span<const Candidate> candidates(const ops::LayerNorm&) {
     return loops<make_layer_norm>();
+}
+std::span<const Candidate> candidates(const ops::Lovasz&) {
+    return loops<make_lovasz>();
 }
 std::span<const Candidate> candidates(const ops::Multiply&) {
     return loops<make_multiply>();
@@ -109,6 +118,9 @@ std::span<const Candidate> candidates(const ops::TimeEmbedding&) {
 }
 std::span<const Candidate> candidates(const ops::UniformState&) {
     return loops<make_uniform_state>();
+}
+std::span<const Candidate> candidates(const ops::Tversky&) {
+    return loops<make_tversky>();
 }
 
 }  // namespace terrane::cpu

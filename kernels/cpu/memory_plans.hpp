@@ -9,14 +9,17 @@ Offer make_activation(const device::PlanRequest& request);
 Offer make_adaptive_pool(const device::PlanRequest& request);
 Offer make_add(const device::PlanRequest& request);
 Offer make_batch_norm(const device::PlanRequest& request);
+Offer make_boundary(const device::PlanRequest& request);
 Offer make_classify(const device::PlanRequest& request);
 Offer make_concat(const device::PlanRequest& request);
 Offer make_cross_entropy(const device::PlanRequest& request);
 Offer make_dice(const device::PlanRequest& request);
 Offer make_dropout(const device::PlanRequest& request);
+Offer make_focal(const device::PlanRequest& request);
 Offer make_gated_sum(const device::PlanRequest& request);
 Offer make_group_norm(const device::PlanRequest& request);
 Offer make_layer_norm(const device::PlanRequest& request);
+Offer make_lovasz(const device::PlanRequest& request);
 Offer make_multiply(const device::PlanRequest& request);
 Offer make_pool(const device::PlanRequest& request);
 Offer make_positional_embedding(const device::PlanRequest& request);
@@ -37,5 +40,6 @@ Offer make_soft_targets(const device::PlanRequest& request);
 Offer make_state_blend(const device::PlanRequest& request);
 Offer make_time_embedding(const device::PlanRequest& request);
 Offer make_uniform_state(const device::PlanRequest& request);
+Offer make_tversky(const device::PlanRequest& request);
 
 }  // namespace terrane::cpu

@@ -32,6 +32,12 @@ inline bool wants_any_gradient(const device::PlanRequest& request) {
     return false;
 }
 
+/// This rank's part of what a loss is divided by (ops/class_loss.hpp); `weight`: that of the valid pixels.
+template <typename Loss>
+double own_denominator(const Loss& op, const TensorView& labels, double weight) {
+    return op.denominator == ops::Denominator::all ? static_cast<double>(labels.elements()) : weight;
+}
+
 /// Writes or adds one value of a parameter's gradient.
 inline void put(float& target, double value, device::GradientWrite write) {
     target = write == device::GradientWrite::overwrite ? static_cast<float>(value)

@@ -40,14 +40,17 @@ std::span<const Candidate> candidates(const ops::Activation& op);
 std::span<const Candidate> candidates(const ops::AdaptivePool& op);
 std::span<const Candidate> candidates(const ops::Add& op);
 std::span<const Candidate> candidates(const ops::BatchNorm& op);
+std::span<const Candidate> candidates(const ops::Boundary& op);
 std::span<const Candidate> candidates(const ops::Classify& op);
 std::span<const Candidate> candidates(const ops::Concat& op);
 std::span<const Candidate> candidates(const ops::CrossEntropy& op);
 std::span<const Candidate> candidates(const ops::Dice& op);
 std::span<const Candidate> candidates(const ops::Dropout& op);
+std::span<const Candidate> candidates(const ops::Focal& op);
 std::span<const Candidate> candidates(const ops::GatedSum& op);
 std::span<const Candidate> candidates(const ops::GroupNorm& op);
 std::span<const Candidate> candidates(const ops::LayerNorm& op);
+std::span<const Candidate> candidates(const ops::Lovasz& op);
 std::span<const Candidate> candidates(const ops::Multiply& op);
 std::span<const Candidate> candidates(const ops::Pool& op);
 std::span<const Candidate> candidates(const ops::PositionalEmbedding& op);
@@ -68,5 +71,6 @@ std::span<const Candidate> candidates(const ops::SoftTargets& op);
 std::span<const Candidate> candidates(const ops::StateBlend& op);
 std::span<const Candidate> candidates(const ops::TimeEmbedding& op);
 std::span<const Candidate> candidates(const ops::UniformState& op);
+std::span<const Candidate> candidates(const ops::Tversky& op);
 
 }  // namespace terrane::cpu

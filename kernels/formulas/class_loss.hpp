@@ -4,9 +4,11 @@
 #include <cstdint>
 
 #include "formulas/host_device.hpp"
-#include "ops/common.hpp"
+#include "ops/dice.hpp"
+#include "ops/tversky.hpp"
 
-/// Softmax, cross-entropy and Dice for one pixel. `logits` are its (already upsampled) K logits.
+/// Softmax and the losses over class maps for one pixel, one class or one score. `logits` are its (already
+/// upsampled) K logits.
 namespace terrane::formulas {
 
 /// Whether a label takes part in losses and scores.
@@ -94,25 +96,84 @@ TERRANE_HOST_DEVICE inline Real cross_entropy_slope(Real logit, std::int64_t c, 
     return normaliser.probability(logit) * all_pull - pull;
 }
 
-/// Dice of one class from its sums over all valid pixels.
-TERRANE_HOST_DEVICE inline double dice_of(double intersection, double probability_sum, double truth_sum,
-                                          double smooth) {
-    return (2 * intersection + smooth) / (probability_sum + truth_sum + smooth);
+/// The focal loss of a pixel (ops/focal.hpp) without its weight, and what pulls its logits: the derivative by
+/// logit c is pull * (p[c] - [c is the pixel's class]). `power` is (1 - p)^gamma, `rest` 1 - p, never 0.
+template <typename Real>
+struct FocalPixel {
+    Real loss = 0;
+    Real pull = 0;
+};
+
+template <typename Real>
+TERRANE_HOST_DEVICE inline FocalPixel<Real> focal_pixel(Real log_probability, Real probability, Real rest,
+                                                        Real power, Real gamma) {
+    return {-power * log_probability, power * (1 - gamma * probability * log_probability / rest)};
 }
 
-/// Derivative of factor * (1 - mean over `present` classes of dice_c) by a pixel's p_c is
-/// constant + (c is the pixel's class ? on_target : 0). Both are 0 for a class that no label shows.
-struct DiceSlope {
+/// 1 - p for focal_pixel: kept off 0, where its powers are not finite but the products they enter vanish.
+template <typename Real>
+TERRANE_HOST_DEVICE inline Real focal_rest(Real probability) {
+    constexpr Real least = static_cast<Real>(1e-12);
+    const Real rest = 1 - probability;
+    return rest > least ? rest : least;
+}
+
+/// A score of overlap and its price, see ops/tversky.hpp; Dice is alpha = beta = 1/2, exponent 1, half the
+/// smooth.
+struct OverlapScore {
+    double alpha = 0.5, beta = 0.5, exponent = 1, smooth = 1;
+};
+
+inline OverlapScore overlap_score(const ops::Dice& op) {
+    return {.smooth = op.smooth / 2};
+}
+inline OverlapScore overlap_score(const ops::Tversky& op) {
+    return {op.alpha, op.beta, op.exponent, op.smooth};
+}
+
+/// What one class of one batch or image costs, from its sums over all valid pixels, and the derivatives by
+/// the probability of a pixel: constant + (c is the pixel's class ? on_target : 0).
+struct OverlapLoss {
+    double loss = 0;
     double constant = 0;
     double on_target = 0;
 };
 
-TERRANE_HOST_DEVICE inline DiceSlope dice_slope(double intersection, double probability_sum, double truth_sum,
-                                                double smooth, double present, double factor) {
-    if (!(truth_sum > 0)) return {};
-    const double denominator = probability_sum + truth_sum + smooth;
-    return {factor / present * (2 * intersection + smooth) / (denominator * denominator),
-            -factor / present * 2 / denominator};
+TERRANE_HOST_DEVICE inline OverlapLoss overlap_loss(double intersection, double probability_sum,
+                                                    double truth_sum, const OverlapScore& score) {
+    const double hits = intersection + score.smooth;
+    const double shared = 1 - score.alpha - score.beta;
+    const double all =
+        shared * intersection + score.alpha * probability_sum + score.beta * truth_sum + score.smooth;
+    if (!(all > 0)) return {};
+    const double miss = 1 - hits / all;
+    const double steepness =
+        score.exponent == 1 ? 1 : score.exponent * std::pow(miss > 0 ? miss : 0, score.exponent - 1);
+    return {score.exponent == 1 ? miss : std::pow(miss > 0 ? miss : 0, score.exponent),
+            steepness * hits * score.alpha / (all * all), -steepness * (all - shared * hits) / (all * all)};
+}
+
+/// Walks the errors of one class in descending order (ops/lovasz.hpp): next() is the factor of each, the
+/// growth of 1 - IoU when this pixel is called wrong, too.
+class LovaszSweep {
+  public:
+    TERRANE_HOST_DEVICE explicit LovaszSweep(double truths) : truths_(truths) {}
+
+    TERRANE_HOST_DEVICE double next(bool is_truth) {
+        (is_truth ? missed_ : wrong_) += 1;
+        const double jaccard = 1 - (truths_ - missed_) / (truths_ + wrong_);
+        const double growth = jaccard - previous_;
+        previous_ = jaccard;
+        return growth;
+    }
+
+  private:
+    double truths_, missed_ = 0, wrong_ = 0, previous_ = 0;
+};
+
+/// The signed distance of ops/boundary.hpp from the squared distances to the region and to its outside.
+TERRANE_HOST_DEVICE inline double signed_distance(double squared_to_region, double squared_to_outside) {
+    return squared_to_region > 0 ? std::sqrt(squared_to_region) : 1 - std::sqrt(squared_to_outside);
 }
 
 /// From slopes by the probabilities to the slope by logit c: p_c * (slope_c - sum_k p_k * slope_k).

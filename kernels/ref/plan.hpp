@@ -66,16 +66,19 @@ std::unique_ptr<device::OpPlan> make(const ops::AdaptivePool& op, const device::
 std::unique_ptr<device::OpPlan> make(const ops::Add& op, const device::PlanRequest& request);
 std::unique_ptr<device::OpPlan> make(const ops::Attention& op, const device::PlanRequest& request);
 std::unique_ptr<device::OpPlan> make(const ops::BatchNorm& op, const device::PlanRequest& request);
+std::unique_ptr<device::OpPlan> make(const ops::Boundary& op, const device::PlanRequest& request);
 std::unique_ptr<device::OpPlan> make(const ops::Classify& op, const device::PlanRequest& request);
 std::unique_ptr<device::OpPlan> make(const ops::Concat& op, const device::PlanRequest& request);
 std::unique_ptr<device::OpPlan> make(const ops::Convolution& op, const device::PlanRequest& request);
 std::unique_ptr<device::OpPlan> make(const ops::CrossEntropy& op, const device::PlanRequest& request);
 std::unique_ptr<device::OpPlan> make(const ops::Dice& op, const device::PlanRequest& request);
 std::unique_ptr<device::OpPlan> make(const ops::Dropout& op, const device::PlanRequest& request);
+std::unique_ptr<device::OpPlan> make(const ops::Focal& op, const device::PlanRequest& request);
 std::unique_ptr<device::OpPlan> make(const ops::GatedSum& op, const device::PlanRequest& request);
 std::unique_ptr<device::OpPlan> make(const ops::GroupNorm& op, const device::PlanRequest& request);
 std::unique_ptr<device::OpPlan> make(const ops::LayerNorm& op, const device::PlanRequest& request);
 std::unique_ptr<device::OpPlan> make(const ops::Linear& op, const device::PlanRequest& request);
+std::unique_ptr<device::OpPlan> make(const ops::Lovasz& op, const device::PlanRequest& request);
 std::unique_ptr<device::OpPlan> make(const ops::MatMul& op, const device::PlanRequest& request);
 std::unique_ptr<device::OpPlan> make(const ops::Multiply& op, const device::PlanRequest& request);
 std::unique_ptr<device::OpPlan> make(const ops::Pool& op, const device::PlanRequest& request);
@@ -99,5 +102,6 @@ std::unique_ptr<device::OpPlan> make(const ops::SoftTargets& op, const device::P
 std::unique_ptr<device::OpPlan> make(const ops::StateBlend& op, const device::PlanRequest& request);
 std::unique_ptr<device::OpPlan> make(const ops::TimeEmbedding& op, const device::PlanRequest& request);
 std::unique_ptr<device::OpPlan> make(const ops::UniformState& op, const device::PlanRequest& request);
+std::unique_ptr<device::OpPlan> make(const ops::Tversky& op, const device::PlanRequest& request);
 
 }  // namespace terrane::ref

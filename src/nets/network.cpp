@@ -40,27 +40,85 @@ const Network& network_called(const std::string& name) {
                 fmt::format("Use one of {}.", fmt::join(network_names(), ", ")));
 }
 
+/// A term of the loss and the op that computes it.
+struct LossTermKind {
+    std::string_view name;
+    ops::Op (*op)(const config::Loss&, const config::LossTerm&, ops::Corners, double weight);
+};
+
+ops::Denominator denominator(const config::Loss& loss) {
+    return loss.normalise == "all" ? ops::Denominator::all : ops::Denominator::valid;
+}
+
+ops::ScoreOver score_over(const config::LossTerm& term, ops::ScoreOver automatic) {
+    if (term.over == "batch") return ops::ScoreOver::batch;
+    if (term.over == "image") return ops::ScoreOver::image;
+    return automatic;
+}
+
+ops::Op cross_entropy(const config::Loss& loss, const config::LossTerm&, ops::Corners corners,
+                      double weight) {
+    return ops::CrossEntropy{.corners = corners,
+                             .label_smoothing = loss.label_smoothing,
+                             .loss_weight = weight,
+                             .denominator = denominator(loss)};
+}
+ops::Op focal(const config::Loss& loss, const config::LossTerm& term, ops::Corners corners, double weight) {
+    return ops::Focal{
+        .corners = corners, .gamma = term.gamma, .loss_weight = weight, .denominator = denominator(loss)};
+}
+ops::Op dice(const config::Loss& loss, const config::LossTerm& term, ops::Corners corners, double weight) {
+    return ops::Dice{.corners = corners,
+                     .smooth = term.smooth,
+                     .over = score_over(term, ops::ScoreOver::batch),
+                     .loss_weight = weight,
+                     .denominator = denominator(loss)};
+}
+ops::Op tversky(const config::Loss& loss, const config::LossTerm& term, ops::Corners corners, double weight) {
+    return ops::Tversky{.corners = corners,
+                        .alpha = term.alpha,
+                        .beta = term.beta,
+                        .exponent = term.exponent,
+                        .smooth = term.smooth,
+                        .over = score_over(term, ops::ScoreOver::batch),
+                        .loss_weight = weight,
+                        .denominator = denominator(loss)};
+}
+ops::Op lovasz(const config::Loss& loss, const config::LossTerm& term, ops::Corners corners, double weight) {
+    return ops::Lovasz{.corners = corners,
+                       .over = score_over(term, ops::ScoreOver::image),
+                       .loss_weight = weight,
+                       .denominator = denominator(loss)};
+}
+ops::Op boundary(const config::Loss& loss, const config::LossTerm&, ops::Corners corners, double weight) {
+    return ops::Boundary{.corners = corners, .loss_weight = weight, .denominator = denominator(loss)};
+}
+
+constexpr std::array loss_terms{
+    LossTermKind{"cross_entropy", cross_entropy},
+    LossTermKind{"focal", focal},
+    LossTermKind{"dice", dice},
+    LossTermKind{"tversky", tversky},
+    LossTermKind{"lovasz", lovasz},
+    LossTermKind{"boundary", boundary},
+};
+
+const LossTermKind& loss_term_called(const std::string& name) {
+    std::vector<std::string_view> known;
+    for (const LossTermKind& kind : loss_terms) {
+        if (kind.name == name) return kind;
+        known.push_back(kind.name);
+    }
+    throw Error(ExitCode::config_invalid, 543, fmt::format("loss term '{}' is unknown.", name),
+                fmt::format("Use one of {}.", fmt::join(known, ", ")));
+}
+
 /// Every term of the loss on one head.
 void append_losses(GraphBuilder& build, const config::Loss& loss, const Logits& logits, double weight,
                    ValueId labels, ValueId class_weights) {
-    const std::vector<ValueId> inputs{logits.value, labels, class_weights};
-    const auto denominator = loss.normalise == "all" ? ops::Denominator::all : ops::Denominator::valid;
     for (const config::LossTerm& term : loss.terms) {
-        const double factor = weight * term.weight;
-        if (term.name == "cross_entropy") {
-            const ops::CrossEntropy op{.corners = logits.corners,
-                                       .label_smoothing = loss.label_smoothing,
-                                       .loss_weight = factor,
-                                       .denominator = denominator};
-            build.loss(build.append(term.name, op, inputs));
-        } else if (term.name == "dice") {
-            const ops::Dice op{
-                .corners = logits.corners, .loss_weight = factor, .denominator = denominator};
-            build.loss(build.append(term.name, op, inputs));
-        } else {
-            throw Error(ExitCode::config_invalid, 543, fmt::format("loss term '{}' is unknown.", term.name),
-                        "Use cross_entropy or dice.");
-        }
+        const ops::Op op = loss_term_called(term.name).op(loss, term, logits.corners, weight * term.weight);
+        build.loss(build.append(term.name, op, {logits.value, labels, class_weights}));
     }
 }
 

@@ -3,19 +3,11 @@
 namespace terrane::ops {
 
 std::vector<TensorSpec> CrossEntropy::outputs(std::span<const TensorSpec> inputs) const {
-    TERRANE_ASSERT(inputs.size() == 3, "cross-entropy takes logits, labels and class weights");
-    const Shape& logits = inputs[0].shape;
-    const Shape& labels = inputs[1].shape;
-    TERRANE_ASSERT(logits.rank() == 4 && labels.rank() == 3 && labels[0] == logits[0] &&
-                       inputs[1].dtype == DType::u8 && logits.channels() < ignore_label,
-                   "logits {} and labels {} do not fit", logits.text(), labels.text());
-    TERRANE_ASSERT(inputs[2].shape == Shape{logits.channels()}, "class weights {}", inputs[2].shape.text());
-    return {{DType::f64, Shape{2}}};
+    return class_loss_outputs(name, inputs);
 }
 
 Cost CrossEntropy::cost(std::span<const TensorSpec> inputs) const {
-    const double pixels = static_cast<double>(inputs[1].shape.elements());
-    return {pixels * static_cast<double>(inputs[0].shape.channels()) * 12.0, bytes_of(inputs)};
+    return class_loss_cost(inputs, 12.0);
 }
 
 BackwardNeeds CrossEntropy::backward_needs() const {

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "ops/common.hpp"
+#include "ops/class_loss.hpp"
 
 namespace terrane::ops {
 
@@ -11,9 +11,9 @@ namespace terrane::ops {
 ///   weight v = class_weights[t], p = softmax(upsampled logits), smoothing e:
 ///   loss = (1 - e) * v * -log p[t] + e * mean_c(v_c * -log p[c]), v_c = class_weights[c]
 /// (PyTorch's definition of weighted label smoothing); the sum of weights adds v. With Denominator::all the
-/// second output is the number of all pixels instead. All in fp32, sums in double. Backward: dlogits of loss_weight * (sum of losses), not divided by anything: the optimizer step
-/// divides by the sum of weights over all ranks and micro-steps, so that N ranks with batch B equal one rank
-/// with batch N * B.
+/// second output is the number of all pixels instead. All in fp32, sums in double. Backward: dlogits of
+/// loss_weight * (sum of losses), not divided by anything: the optimizer step divides by the sum of weights
+/// over all ranks and micro-steps, so that N ranks with batch B equal one rank with batch N * B.
 struct CrossEntropy {
     Corners corners = Corners::half_pixel;
     double label_smoothing = 0;

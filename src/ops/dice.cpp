@@ -3,18 +3,11 @@
 namespace terrane::ops {
 
 std::vector<TensorSpec> Dice::outputs(std::span<const TensorSpec> inputs) const {
-    TERRANE_ASSERT(inputs.size() == 3, "Dice takes logits, labels and class weights");
-    const Shape& logits = inputs[0].shape;
-    const Shape& labels = inputs[1].shape;
-    TERRANE_ASSERT(logits.rank() == 4 && labels.rank() == 3 && labels[0] == logits[0] &&
-                       inputs[1].dtype == DType::u8 && inputs[2].shape == Shape{logits.channels()},
-                   "logits {} and labels {} do not fit", logits.text(), labels.text());
-    return {{DType::f64, Shape{2}}};
+    return class_loss_outputs(name, inputs);
 }
 
 Cost Dice::cost(std::span<const TensorSpec> inputs) const {
-    const double pixels = static_cast<double>(inputs[1].shape.elements());
-    return {pixels * static_cast<double>(inputs[0].shape.channels()) * 14.0, bytes_of(inputs)};
+    return class_loss_cost(inputs, 14.0);
 }
 
 BackwardNeeds Dice::backward_needs() const {

@@ -9,6 +9,7 @@
 #include "ops/add.hpp"
 #include "ops/attention.hpp"
 #include "ops/batch_norm.hpp"
+#include "ops/boundary.hpp"
 #include "ops/brier_loss.hpp"
 #include "ops/channel_add.hpp"
 #include "ops/classify.hpp"
@@ -19,6 +20,7 @@
 #include "ops/dice.hpp"
 #include "ops/diffuse.hpp"
 #include "ops/dropout.hpp"
+#include "ops/focal.hpp"
 #include "ops/gated_sum.hpp"
 #include "ops/group_norm.hpp"
 #include "ops/height_encoding.hpp"
@@ -26,6 +28,7 @@
 #include "ops/layer_norm.hpp"
 #include "ops/linear.hpp"
 #include "ops/linear_attention.hpp"
+#include "ops/lovasz.hpp"
 #include "ops/matmul.hpp"
 #include "ops/multiply.hpp"
 #include "ops/patches.hpp"
@@ -40,17 +43,18 @@
 #include "ops/state_blend.hpp"
 #include "ops/time_embedding.hpp"
 #include "ops/transposed_convolution.hpp"
+#include "ops/tversky.hpp"
 #include "ops/uniform_state.hpp"
 
 namespace terrane::ops {
 
 /// The closed set of operations. A backend that lacks one says so when its plan is made, never in a step.
-using Op =
-    std::variant<Activation, AdaptivePool, Add, Attention, BatchNorm, BrierLoss, ChannelAdd, Classify, Concat,
-                 Convolution, CrossEntropy, Denoise, Dice, Diffuse, Dropout, GatedSum, GroupNorm,
-                 HeightEncoding, KernelDiscrepancy, LayerNorm, Linear, LinearAttention, MatMul, Multiply,
-                 Patches, Pool, PositionalEmbedding, Resize, SimplexProjection, Slice, SlopeMagnitude,
-                 SoftTargets, Softmax, StateBlend, TimeEmbedding, TransposedConvolution, UniformState>;
+using Op = std::variant<Activation, AdaptivePool, Add, Attention, BatchNorm, Boundary, BrierLoss, ChannelAdd,
+                        Classify, Concat, Convolution, CrossEntropy, Denoise, Dice, Diffuse, Dropout, Focal,
+                        GatedSum, GroupNorm, HeightEncoding, KernelDiscrepancy, LayerNorm, Linear,
+                        LinearAttention, Lovasz, MatMul, Multiply, Patches, Pool, PositionalEmbedding, Resize,
+                        SimplexProjection, Slice, SlopeMagnitude, SoftTargets, Softmax, StateBlend,
+                        TimeEmbedding, TransposedConvolution, Tversky, UniformState>;
 
 /// An op together with what it is applied to: all a backend needs to plan it.
 struct OpDescriptor {

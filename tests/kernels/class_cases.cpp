@@ -27,9 +27,14 @@ OpCase classify(const std::string& name, Shape logits, std::int64_t height, std:
 }  // namespace
 
 std::vector<OpCase> class_cases() {
+    using ops::Boundary;
     using ops::Corners;
     using ops::CrossEntropy;
     using ops::Dice;
+    using ops::Focal;
+    using ops::Lovasz;
+    using ops::Tversky;
+    constexpr auto image = ops::ScoreOver::image;
     std::vector<OpCase> cases{
         loss("cross-entropy", CrossEntropy{}, {2, 4, 5, 6}, 4, 5),
         loss("cross-entropy upsampled twice", CrossEntropy{}, {2, 3, 4, 5}, 6, 8),
@@ -59,6 +64,45 @@ std::vector<OpCase> class_cases() {
         loss("Dice, a class of weight 0", Dice{}, {2, 3, 3, 4}, 6, 6, Fill::class_weights_with_zero),
         loss("Dice of a larger map", Dice{}, {2, 16, 17, 8}, 64, 68),
         loss("Dice with all ignored", Dice{}, {1, 3, 3, 4}, 6, 6, Fill::class_weights,
+             Fill::labels_all_ignored),
+        loss("focal over all pixels", Focal{.denominator = ops::Denominator::all}, {2, 3, 4, 5}, 6, 8),
+        loss("Lovász over all pixels", Lovasz{.denominator = ops::Denominator::all}, {2, 3, 4, 5}, 6, 8),
+        loss("boundary over all pixels", Boundary{.denominator = ops::Denominator::all}, {2, 3, 4, 5}, 6, 8),
+        loss("Tversky over all pixels, by image",
+             Tversky{.over = image, .denominator = ops::Denominator::all}, {2, 3, 4, 5}, 6, 8),
+        loss("Dice over images", Dice{.over = image, .loss_weight = 0.5}, {2, 3, 4, 5}, 6, 8),
+        loss("Dice over one image", Dice{.smooth = 0.5, .over = image}, {1, 4, 5, 3}, 4, 5),
+        loss("Tversky", Tversky{.alpha = 0.3, .beta = 0.7}, {2, 3, 4, 5}, 6, 8),
+        loss("focal Tversky", Tversky{.alpha = 0.7, .beta = 0.3, .exponent = 1.5, .smooth = 0.25},
+             {2, 4, 5, 6}, 4, 5),
+        loss("focal Tversky over images",
+             Tversky{.alpha = 0.4, .beta = 0.8, .exponent = 2, .over = image, .loss_weight = 3}, {2, 3, 4, 5},
+             6, 8),
+        loss("Tversky with absent classes", Tversky{}, {1, 2, 2, 40}, 4, 4),
+        loss("Tversky with all ignored", Tversky{.over = image}, {1, 3, 3, 4}, 6, 6, Fill::class_weights,
+             Fill::labels_all_ignored),
+        loss("focal", Focal{}, {2, 4, 5, 6}, 4, 5),
+        loss("focal upsampled", Focal{.gamma = 1.5, .loss_weight = 0.3}, {2, 3, 4, 5}, 6, 8),
+        loss("focal with a root", Focal{.gamma = 0.5}, {1, 3, 3, 4}, 6, 6),
+        loss("focal with exponent 0 is cross-entropy", Focal{.gamma = 0}, {1, 3, 4, 3}, 5, 7),
+        loss("focal align corners, a class of weight 0", Focal{.corners = Corners::align_corners},
+             {2, 3, 4, 3}, 7, 9, Fill::class_weights_with_zero),
+        loss("focal of a larger map", Focal{}, {2, 16, 17, 8}, 64, 68),
+        loss("focal with all ignored", Focal{}, {1, 3, 3, 4}, 6, 6, Fill::class_weights,
+             Fill::labels_all_ignored),
+        loss("Lovász", Lovasz{}, {2, 4, 5, 6}, 4, 5),
+        loss("Lovász upsampled", Lovasz{.loss_weight = 0.5}, {2, 3, 4, 5}, 6, 8),
+        loss("Lovász over the batch", Lovasz{.over = ops::ScoreOver::batch}, {3, 3, 4, 3}, 5, 6),
+        loss("Lovász align corners", Lovasz{.corners = Corners::align_corners}, {1, 3, 4, 3}, 7, 9),
+        loss("Lovász with absent classes", Lovasz{}, {1, 2, 2, 40}, 4, 4),
+        loss("Lovász with all ignored", Lovasz{}, {1, 3, 3, 4}, 6, 6, Fill::class_weights,
+             Fill::labels_all_ignored),
+        loss("boundary", Boundary{}, {2, 4, 5, 3}, 4, 5),
+        loss("boundary upsampled", Boundary{.loss_weight = 0.1}, {2, 3, 4, 4}, 6, 8),
+        loss("boundary align corners, a class of weight 0", Boundary{.corners = Corners::align_corners},
+             {2, 3, 4, 3}, 7, 9, Fill::class_weights_with_zero),
+        loss("boundary of a larger map", Boundary{}, {2, 16, 17, 8}, 64, 68),
+        loss("boundary with all ignored", Boundary{}, {1, 3, 3, 4}, 6, 6, Fill::class_weights,
              Fill::labels_all_ignored),
         classify("classify", {2, 5, 7, 6}, 5, 7),
         classify("classify upsampled twice", {2, 3, 4, 5}, 6, 8),

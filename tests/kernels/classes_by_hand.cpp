@@ -82,7 +82,7 @@ TEST_CASE("Dice of two pixels", "[hand]") {
     const auto result = reference(ops::Dice{}, {{activation({1, 1, 2, 2}), {0, 0, 0, std::log(3.0)}},
                                                 {labels({1, 1, 2}), {0, 1}},
                                                 {state({2}), {1, 2}}});
-    CHECK(equal(result.outputs[0], {3 * (1 - (2 / 2.75 + 2.5 / 3.25) / 2), 0}));
+    CHECK(equal(result.outputs[0], {3 * (1 - (2 / 2.75 + 2.5 / 3.25) / 2), 3}));
 }
 
 TEST_CASE("classify counts truth by row and prediction by column, the lowest index winning ties", "[hand]") {

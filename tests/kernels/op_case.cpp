@@ -20,7 +20,13 @@ bool OpCase::has_backward() const {
 }
 
 bool OpCase::is_loss() const {
-    return holds_any<ops::BrierLoss, ops::CrossEntropy, ops::Dice, ops::KernelDiscrepancy>(op);
+    return std::visit(
+        [](const auto& kind) {
+            return requires {
+                kind.loss_weight;
+            };
+        },
+        op);
 }
 
 std::vector<OpCase> selected_cases() {

@@ -55,6 +55,11 @@ std::vector<OpCase> large_cases() {
         {"slice", ops::Slice{3, 11}, {activation(map)}},
         {"cross-entropy", ops::CrossEntropy{.label_smoothing = 0.1}, classes},
         {"dice", ops::Dice{}, classes},
+        {"dice over images", ops::Dice{.over = ops::ScoreOver::image}, classes},
+        {"focal", ops::Focal{}, classes},
+        {"tversky", ops::Tversky{.exponent = 1.5}, classes},
+        {"lovasz", ops::Lovasz{}, classes},
+        {"boundary", ops::Boundary{}, classes},
         {"classify", ops::Classify{}, {classes[0], classes[1], {Role::confusion, Shape{7, 7}}}},
         {"softmax", ops::Softmax{68, 76}, {classes[0]}},
     };
