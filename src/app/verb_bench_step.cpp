@@ -17,10 +17,15 @@ ExitCode run_bench_step(Invocation& invocation) {
     options.steps = static_cast<int>(invocation.integer("steps", options.steps));
     options.warm_up = static_cast<int>(invocation.integer("warm-up", options.warm_up));
     options.per_node = invocation.has("per-node");
+    options.recompute = graph::recompute_from_name(invocation.config().train.recompute);
     const auto backend = choose_backend(invocation.config().runtime.device);
 
     std::string command;
     for (const std::string& word : invocation.command()) command += (command.empty() ? "" : " ") + word;
+    if (invocation.has("compare-recompute")) {
+        print_line(bench::compare_recompute(*backend, options, command));
+        return ExitCode::done;
+    }
     print_line(bench::step_json(*backend, options, bench::measure_step(*backend, options), command));
     return ExitCode::done;
 }
@@ -35,6 +40,10 @@ std::vector<VerbOption> bench_step_options() {
                        .argument = Argument::none,
                        .value_name = "",
                        .help = "also the time of every node"});
+    options.push_back({.name = "compare-recompute",
+                       .argument = Argument::none,
+                       .value_name = "",
+                       .help = "with and without train.recompute = \"blocks\": time and memory"});
     return options;
 }
 

@@ -47,16 +47,18 @@ ExitCode run_inspect(Invocation& invocation) {
     config.model = nets::completed(config.model);
     const nets::NetworkInputs inputs = network_inputs(invocation);
     const DType compute = train::compute_type(config.train.precision);
-    const int moments = config.optim.name == "adamw" ? 2 : 1;
+    const int moments = (config.optim.name == "sgd" ? 1 : 2) + (config.optim.ema_decay > 0 ? 1 : 0);
     const auto backend = choose_backend(config.runtime.device);
-    const auto plan_for = [&](std::int64_t batch) {
+    const graph::Recompute recompute = graph::recompute_from_name(config.train.recompute);
+    const auto plan_for = [&](std::int64_t batch, graph::Recompute mode) {
         nets::NetworkInputs sized = inputs;
         sized.batch = batch;
         return graph::plan_program(
-            nets::build_network(config.model, config.loss, sized, nets::Task::train, compute), *backend);
+            nets::build_network(config.model, config.loss, sized, nets::Task::train, compute), *backend,
+            {.recompute = mode});
     };
 
-    const graph::ProgramPlan plan = plan_for(inputs.batch);
+    const graph::ProgramPlan plan = plan_for(inputs.batch, recompute);
     std::int64_t parameters = 0;
     for (const graph::Value& value : plan.graph.values) {
         if (value.kind == graph::ValueKind::parameter) parameters += value.spec.shape.elements();
@@ -70,6 +72,14 @@ ExitCode run_inspect(Invocation& invocation) {
         "parameters {}  forward {:.2f} GFLOP per step ({:.2f} per sample), training about three times that",
         parameters, flops * 1e-9, flops * 1e-9 / static_cast<double>(inputs.batch)));
     print_memory(graph::memory_table(plan, moments));
+    if (recompute == graph::Recompute::blocks) {
+        const std::size_t without = plan_for(inputs.batch, graph::Recompute::none).arena.bytes;
+        print_line(
+            fmt::format("recomputed blocks: {:.2f} GFLOP run twice; without, the arena would take {:.1f} MiB "
+                        "({:.0f} % of it now)",
+                        graph::recomputed_flops(plan) * 1e-9, mebibytes(without),
+                        100 * static_cast<double>(plan.arena.bytes) / static_cast<double>(without)));
+    }
     std::string buckets;
     for (const std::size_t bytes : graph::bucket_bytes(plan))
         buckets += fmt::format(" {:.1f}", mebibytes(bytes));
@@ -77,7 +87,7 @@ ExitCode run_inspect(Invocation& invocation) {
 
     const std::size_t budget = memory_budget(config.runtime, 1);
     const auto bytes_for = [&](std::int64_t batch) {
-        return graph::memory_table(plan_for(batch), moments).total();
+        return graph::memory_table(plan_for(batch, recompute), moments).total();
     };
     print_line(fmt::format("largest batch within {:.0f} MiB: {}", mebibytes(budget),
                            graph::largest_batch(bytes_for, budget, 256)));

@@ -81,6 +81,41 @@ std::vector<NodeSeconds> node_seconds(const graph::Program& program, int steps) 
     return rows;
 }
 
+nlohmann::json step_object(const device::Backend& backend, const StepOptions& options,
+                           const StepResult& result, const std::string& command) {
+    std::vector<double> sorted = result.seconds;
+    std::sort(sorted.begin(), sorted.end());
+    nlohmann::json json;
+    json["bench"] = "step";
+    json["command"] = command;
+    json["backend"] = backend.name();
+    json["device"] = backend.description();
+    json["network"] = options.model.name;
+    json["encoder"] = options.model.encoder;
+    json["precision"] = options.compute == DType::bf16 ? "bf16" : "fp32";
+    json["batch"] = options.inputs.batch;
+    json["height"] = options.inputs.height;
+    json["width"] = options.inputs.width;
+    json["seconds"] = result.seconds;
+    json["seconds_min"] = sorted.front();
+    json["seconds_median"] = sorted[sorted.size() / 2];
+    json["train_gflops_per_second"] = 3e-9 * result.forward_flops / sorted[sorted.size() / 2];
+    json["tiles_per_second"] = static_cast<double>(options.inputs.batch) / sorted[sorted.size() / 2];
+    json["loss"] = result.loss;
+    json["recompute"] = options.recompute == graph::Recompute::blocks ? "blocks" : "none";
+    json["planned_bytes"] = result.planned_bytes;
+    json["arena_bytes"] = result.arena_bytes;
+    json["measured_bytes"] = result.measured_bytes;
+    for (const NodeSeconds& node : result.nodes) {
+        json["nodes"].push_back({{"name", node.name},
+                                 {"op", node.op},
+                                 {"implementation", node.implementation},
+                                 {"forward_seconds", node.forward},
+                                 {"backward_seconds", node.backward}});
+    }
+    return json;
+}
+
 }  // namespace
 
 StepResult measure_step(device::Backend& backend, const StepOptions& options) {
@@ -90,11 +125,13 @@ StepResult measure_step(device::Backend& backend, const StepOptions& options) {
         nets::build_network(options.model, {}, options.inputs, nets::Task::train, options.compute);
     graph::ParameterStore store(backend, network);
     store.initialise(1);
-    graph::ProgramPlan plan = graph::plan_program(std::move(network), backend);
+    graph::ProgramPlan plan =
+        graph::plan_program(std::move(network), backend, {.recompute = options.recompute});
 
     StepResult result;
     result.forward_flops = graph::forward_flops(plan);
     result.planned_bytes = graph::memory_table(plan, 2).total();
+    result.arena_bytes = plan.arena.bytes;
     graph::Program program(std::move(plan), backend, store, alone);
     AdamwStep optimizer(backend, store);
     fill_inputs(options, program);
@@ -118,34 +155,25 @@ StepResult measure_step(device::Backend& backend, const StepOptions& options) {
 
 std::string step_json(const device::Backend& backend, const StepOptions& options, const StepResult& result,
                       const std::string& command) {
-    std::vector<double> sorted = result.seconds;
-    std::sort(sorted.begin(), sorted.end());
+    return step_object(backend, options, result, command).dump(2);
+}
+
+std::string compare_recompute(device::Backend& backend, StepOptions options, const std::string& command) {
+    const auto median_of = [](std::vector<double> seconds) {
+        std::sort(seconds.begin(), seconds.end());
+        return seconds[seconds.size() / 2];
+    };
+    options.recompute = graph::Recompute::none;
+    const StepResult kept = measure_step(backend, options);
     nlohmann::json json;
-    json["bench"] = "step";
-    json["command"] = command;
-    json["backend"] = backend.name();
-    json["device"] = backend.description();
-    json["network"] = options.model.name;
-    json["encoder"] = options.model.encoder;
-    json["precision"] = options.compute == DType::bf16 ? "bf16" : "fp32";
-    json["batch"] = options.inputs.batch;
-    json["height"] = options.inputs.height;
-    json["width"] = options.inputs.width;
-    json["seconds"] = result.seconds;
-    json["seconds_min"] = sorted.front();
-    json["seconds_median"] = sorted[sorted.size() / 2];
-    json["train_gflops_per_second"] = 3e-9 * result.forward_flops / sorted[sorted.size() / 2];
-    json["tiles_per_second"] = static_cast<double>(options.inputs.batch) / sorted[sorted.size() / 2];
-    json["loss"] = result.loss;
-    json["planned_bytes"] = result.planned_bytes;
-    json["measured_bytes"] = result.measured_bytes;
-    for (const NodeSeconds& node : result.nodes) {
-        json["nodes"].push_back({{"name", node.name},
-                                 {"op", node.op},
-                                 {"implementation", node.implementation},
-                                 {"forward_seconds", node.forward},
-                                 {"backward_seconds", node.backward}});
-    }
+    json["bench"] = "step, recomputed blocks";
+    json["without"] = step_object(backend, options, kept, command);
+    options.recompute = graph::Recompute::blocks;
+    const StepResult recomputed = measure_step(backend, options);
+    json["with"] = step_object(backend, options, recomputed, command);
+    json["arena_ratio"] = static_cast<double>(recomputed.arena_bytes) / static_cast<double>(kept.arena_bytes);
+    json["time_ratio"] = median_of(recomputed.seconds) / median_of(kept.seconds);
+    json["same_loss"] = recomputed.loss == kept.loss;
     return json.dump(2);
 }
 

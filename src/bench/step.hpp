@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "device/backend.hpp"
+#include "graph/recompute.hpp"
 #include "nets/network.hpp"
 
 namespace terrane::bench {
@@ -15,6 +16,7 @@ struct StepOptions {
     DType compute = DType::f32;
     int warm_up = 3;
     int steps = 10;
+    graph::Recompute recompute = graph::Recompute::none;
     bool per_node = false;  ///< also time every node (adds a clock reading per node)
 };
 
@@ -30,12 +32,17 @@ struct StepResult {
     std::vector<double> seconds;  ///< of each step after the warm-up
     double loss = 0;              ///< after the last step: proof that it trained on something
     double forward_flops = 0;
+    std::size_t arena_bytes = 0;    ///< activations, gradients of activations, saved, workspace
     std::size_t planned_bytes = 0;  ///< parameters, gradients, moments, states, packed weights, inputs, arena
     std::size_t measured_bytes = 0;  ///< growth of the process's peak resident memory from before planning
     std::vector<NodeSeconds> nodes;
 };
 
 StepResult measure_step(device::Backend& backend, const StepOptions& options);
+
+/// One network with and without recomputed blocks, one after the other; both results as in step_json, and the
+/// ratios.
+std::string compare_recompute(device::Backend& backend, StepOptions options, const std::string& command);
 
 /// The result with options and machine as a JSON text; `command` is what the user typed.
 std::string step_json(const device::Backend& backend, const StepOptions& options, const StepResult& result,

@@ -40,14 +40,18 @@ GraphBuilder::GraphBuilder(device::Mode mode, DType compute) : compute_(compute)
     graph_.mode = mode;
 }
 
-GraphBuilder::Scope::Scope(GraphBuilder& builder, std::string_view name)
-    : builder_(builder), length_before_(builder.prefix_.size()) {
+GraphBuilder::Scope::Scope(GraphBuilder& builder, std::string_view name, Kind kind)
+    : builder_(builder),
+      length_before_(builder.prefix_.size()),
+      opens_block_(kind == Kind::block && builder.block_ < 0) {
+    if (opens_block_) builder.block_ = builder.blocks_++;
     builder.prefix_ += name;
     builder.prefix_ += '.';
 }
 
 GraphBuilder::Scope::~Scope() {
     builder_.prefix_.resize(length_before_);
+    if (opens_block_) builder_.block_ = -1;
 }
 
 std::string GraphBuilder::full_name(std::string_view name) const {
@@ -99,7 +103,7 @@ ValueId GraphBuilder::append(std::string_view name, const ops::Op& op, const std
     }
     const ops::OpDescriptor descriptor = ops::describe(op, std::move(specs));
 
-    Node node{full_name(name), op, inputs, {}};
+    Node node{full_name(name), op, inputs, {}, block_};
     for (std::size_t i = 0; i < descriptor.outputs.size(); ++i) {
         Value value;
         value.name = i == 0 ? node.name : node.name + ":" + std::to_string(i);

@@ -27,7 +27,8 @@ class GraphBuilder {
     /// Prefixes names with "name." until the returned object is destroyed.
     class Scope {
       public:
-        Scope(GraphBuilder& builder, std::string_view name);
+        enum class Kind { plain, block };
+        Scope(GraphBuilder& builder, std::string_view name, Kind kind = Kind::plain);
         ~Scope();
         Scope(const Scope&) = delete;
         Scope& operator=(const Scope&) = delete;
@@ -35,8 +36,13 @@ class GraphBuilder {
       private:
         GraphBuilder& builder_;
         std::size_t length_before_;
+        bool opens_block_;
     };
     [[nodiscard]] Scope scope(std::string_view name) { return Scope(*this, name); }
+    /// A scope whose nodes form a block: with train.recompute = "blocks" what is read inside it alone is
+    /// forgotten after the forward pass and computed again before the backward pass (graph/recompute.hpp).
+    /// Blocks within a block belong to the outer one.
+    [[nodiscard]] Scope block(std::string_view name) { return Scope(*this, name, Scope::Kind::block); }
     /// The name with the prefixes of the scopes that are open.
     std::string full_name(std::string_view name) const;
 
@@ -77,6 +83,8 @@ class GraphBuilder {
     DType compute_;
     std::string prefix_;
     Trainable trainable_ = Trainable::yes;
+    int block_ = -1;
+    int blocks_ = 0;
 };
 
 }  // namespace terrane::graph

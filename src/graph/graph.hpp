@@ -43,6 +43,7 @@ struct Node {
     ops::Op op;
     std::vector<ValueId> inputs;
     std::vector<ValueId> outputs;
+    int block = -1;  ///< block of recomputation it belongs to (graph/recompute.hpp), -1: none
 };
 
 /// A network as a static graph: nodes in an order in which every input is produced before it is read.

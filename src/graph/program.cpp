@@ -46,7 +46,8 @@ Program::Program(ProgramPlan plan, device::Backend& backend, ParameterStore& sto
                 sum_views_[i].push_back(gradients_[static_cast<std::size_t>(term)]);
         }
         const auto* exchange = std::get_if<ExchangeStep>(&step);
-        const bool forward = std::holds_alternative<ForwardStep>(step) ||
+        const auto* run = std::get_if<ForwardStep>(&step);
+        const bool forward = (run != nullptr && run->run == ForwardStep::Run::first) ||
                              (exchange != nullptr && exchange->direction == ExchangeStep::Direction::forward);
         if (forward) forward_steps_ = i + 1;
     }
@@ -88,14 +89,15 @@ void Program::bind_nodes() {
             const bool kept = (backward.inputs >> i & 1u) != 0;
             const bool parameter = plan_.graph.value(node.inputs[i]).kind == ValueKind::parameter;
             memory.inputs.push_back(view);
-            memory.backward_inputs.push_back({kept ? view.data : nullptr, view.spec});
+            memory.backward_inputs.push_back({kept ? late_view_of(node.inputs[i]).data : nullptr, view.spec});
             memory.parameters.push_back({parameter ? view.data : nullptr, view.spec});
         }
         for (std::size_t i = 0; i < node.outputs.size(); ++i) {
             const TensorView view = view_of(node.outputs[i]);
             const bool kept = (backward.outputs >> i & 1u) != 0;
             memory.outputs.push_back(view);
-            memory.backward_outputs.push_back({kept ? view.data : nullptr, view.spec});
+            memory.backward_outputs.push_back(
+                {kept ? late_view_of(node.outputs[i]).data : nullptr, view.spec});
         }
         memory.saved = block(ProgramPlan::Holds::saved, index);
         memory.forward_workspace = block(ProgramPlan::Holds::forward_workspace, index);
@@ -104,8 +106,34 @@ void Program::bind_nodes() {
         memory.persistent = persistent_.data() + plan_.persistent_offsets[n];
         memory.forward_exchange = needs.forward_exchange;
         memory.backward_exchange = needs.backward_exchange;
+        if (plan_.schedule.recomputation.repeats(index)) bind_second_run(index, memory);
         nodes_.push_back(std::move(memory));
     }
+}
+
+TensorView Program::late_view_of(ValueId id) const {
+    TensorView view = view_of(id);
+    if (plan_.schedule.recomputation.drops(id)) {
+        view.data = block(ProgramPlan::Holds::recomputed_activation, id.index);
+    }
+    return view;
+}
+
+void Program::bind_second_run(int index, NodeMemory& memory) const {
+    const Node& node = plan_.graph.nodes[static_cast<std::size_t>(index)];
+    std::byte* copies = block(ProgramPlan::Holds::recomputed_states, index);
+    const std::vector<ValueId> updated = updated_states(plan_.graph, node);
+    for (const ValueId id : node.inputs) {
+        TensorView view = late_view_of(id);
+        if (std::find(updated.begin(), updated.end(), id) != updated.end()) {
+            view.data = copies;
+            copies += device::aligned(view.bytes());
+        }
+        memory.again_inputs.push_back(view);
+    }
+    for (const ValueId id : node.outputs) memory.again_outputs.push_back(late_view_of(id));
+    memory.again_saved = block(ProgramPlan::Holds::recomputed_saved, index);
+    memory.again_workspace = block(ProgramPlan::Holds::recomputed_workspace, index);
 }
 
 void Program::bind_backward(const BackwardStep& step) {
@@ -204,10 +232,11 @@ void Program::run_step(std::size_t position, const device::StepState& state, Mic
 void Program::run(const ForwardStep& step, const device::StepState& state) {
     const NodeMemory& memory = nodes_[static_cast<std::size_t>(step.node)];
     device::ForwardArguments arguments;
-    arguments.inputs = memory.inputs;
-    arguments.outputs = memory.outputs;
-    arguments.saved = memory.saved;
-    arguments.workspace = memory.forward_workspace;
+    const bool again = step.run == ForwardStep::Run::again;
+    arguments.inputs = again ? memory.again_inputs : memory.inputs;
+    arguments.outputs = again ? memory.again_outputs : memory.outputs;
+    arguments.saved = again ? memory.again_saved : memory.saved;
+    arguments.workspace = again ? memory.again_workspace : memory.forward_workspace;
     arguments.persistent = memory.persistent;
     arguments.exchange = memory.exchange;
     arguments.step = &state;
@@ -234,7 +263,7 @@ void Program::run(const BackwardStep& step, const device::StepState& state, Micr
     arguments.outputs = memory.backward_outputs;
     arguments.output_gradients = memory.output_gradients;
     arguments.input_gradients = memory.input_gradients;
-    arguments.saved = memory.saved;
+    arguments.saved = plan_.schedule.recomputation.repeats(step.node) ? memory.again_saved : memory.saved;
     arguments.workspace = memory.backward_workspace;
     arguments.persistent = memory.persistent;
     arguments.exchange = memory.exchange;

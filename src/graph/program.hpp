@@ -71,6 +71,10 @@ class Program {
         std::vector<device::GradientTerms> output_gradients;
         std::vector<device::GradientTarget> input_gradients;
         std::byte* saved = nullptr;
+        /// The second forward run, where there is one; backward then finds `saved` here, too.
+        std::vector<TensorView> again_inputs, again_outputs;
+        std::byte* again_saved = nullptr;
+        std::byte* again_workspace = nullptr;
         std::byte* forward_workspace = nullptr;
         std::byte* backward_workspace = nullptr;
         std::byte* persistent = nullptr;
@@ -79,6 +83,9 @@ class Program {
     };
 
     TensorView view_of(ValueId id) const;
+    /// Where a value lies from its block's second forward run on.
+    TensorView late_view_of(ValueId id) const;
+    void bind_second_run(int node, NodeMemory& memory) const;
     std::byte* block(ProgramPlan::Holds holds, int index) const;
     void bind_nodes();
     void bind_backward(const BackwardStep& step);

@@ -21,18 +21,32 @@ struct Uses {
 
 struct StepUses {
     Uses values, forward, backward;
+    Uses recomputed_values, again;          ///< values and nodes in their second life
     std::vector<std::pair<int, int>> sums;  ///< step, itself: SumTermsStep positions
 
     StepUses(std::size_t value_count, std::size_t node_count)
-        : values(value_count), forward(node_count), backward(node_count) {}
+        : values(value_count),
+          forward(node_count),
+          backward(node_count),
+          recomputed_values(value_count),
+          again(node_count) {}
 };
 
 StepUses find_uses(const Graph& graph, const Schedule& schedule) {
     StepUses uses(graph.values.size(), graph.nodes.size());
+    const auto use_late = [&](ValueId id, int position) {
+        (schedule.recomputation.drops(id) ? uses.recomputed_values : uses.values).at(id.index, position);
+    };
     for (int position = 0; position < static_cast<int>(schedule.steps.size()); ++position) {
         const Step& step = schedule.steps[static_cast<std::size_t>(position)];
         if (const auto* forward = std::get_if<ForwardStep>(&step)) {
             const Node& node = graph.nodes[static_cast<std::size_t>(forward->node)];
+            if (forward->run == ForwardStep::Run::again) {
+                uses.again.at(forward->node, position);
+                for (const ValueId id : node.inputs) use_late(id, position);
+                for (const ValueId id : node.outputs) use_late(id, position);
+                continue;
+            }
             uses.forward.at(forward->node, position);
             for (const ValueId id : node.inputs) uses.values.at(id.index, position);
             for (const ValueId id : node.outputs) uses.values.at(id.index, position);
@@ -41,10 +55,10 @@ StepUses find_uses(const Graph& graph, const Schedule& schedule) {
             const ops::BackwardNeeds needs = ops::backward_needs_of(node.op);
             uses.backward.at(backward->node, position);
             for (std::size_t i = 0; i < node.inputs.size(); ++i) {
-                if ((needs.inputs >> i & 1u) != 0) uses.values.at(node.inputs[i].index, position);
+                if ((needs.inputs >> i & 1u) != 0) use_late(node.inputs[i], position);
             }
             for (std::size_t i = 0; i < node.outputs.size(); ++i) {
-                if ((needs.outputs >> i & 1u) != 0) uses.values.at(node.outputs[i].index, position);
+                if ((needs.outputs >> i & 1u) != 0) use_late(node.outputs[i], position);
             }
         } else if (std::holds_alternative<SumTermsStep>(step)) {
             uses.sums.emplace_back(position, position);
@@ -69,6 +83,8 @@ void add_value_blocks(ProgramPlan& plan, const StepUses& uses) {
         if (value.kind != ValueKind::activation) continue;
         add_block(plan, ProgramPlan::Holds::activation, static_cast<int>(i), value.spec.bytes(),
                   uses.values.first[i], kept[i] ? end : uses.values.last[i]);
+        add_block(plan, ProgramPlan::Holds::recomputed_activation, static_cast<int>(i), value.spec.bytes(),
+                  uses.recomputed_values.first[i], uses.recomputed_values.last[i]);
     }
     for (std::size_t i = 0; i < plan.schedule.gradients.size(); ++i) {
         const GradientTensor& gradient = plan.schedule.gradients[i];
@@ -87,15 +103,24 @@ void add_node_blocks(ProgramPlan& plan, const StepUses& uses) {
             static_cast<std::size_t>(std::max(needs.forward_exchange, needs.backward_exchange)) *
             sizeof(double);
 
+        const int again_first = uses.again.first[n], again_last = uses.again.last[n];
+        const int end = std::max({forward_last, again_last, backward_last});
         add_block(plan, ProgramPlan::Holds::saved, node, needs.saved, forward_first,
-                  std::max(forward_last, backward_last));
+                  again_first < 0 ? end : forward_last);
+        add_block(plan, ProgramPlan::Holds::recomputed_saved, node, needs.saved, again_first, end);
+        add_block(plan, ProgramPlan::Holds::recomputed_workspace, node, needs.forward_workspace, again_first,
+                  again_last);
+        std::size_t states = 0;
+        for (const ValueId id : updated_states(plan.graph, plan.graph.nodes[n])) {
+            states += device::aligned(plan.graph.value(id).spec.bytes());
+        }
+        add_block(plan, ProgramPlan::Holds::recomputed_states, node, states, again_first, again_last);
         add_block(plan, ProgramPlan::Holds::forward_workspace, node, needs.forward_workspace, forward_first,
                   forward_last);
         add_block(plan, ProgramPlan::Holds::backward_workspace, node, needs.backward_workspace,
                   backward_first, backward_last);
         // One buffer for both directions; a few doubles per channel, so its long life costs nothing.
-        add_block(plan, ProgramPlan::Holds::exchange, node, exchange, forward_first,
-                  std::max(forward_last, backward_last));
+        add_block(plan, ProgramPlan::Holds::exchange, node, exchange, forward_first, end);
     }
     for (const auto& [position, step] : uses.sums) {
         const auto& sum = std::get<SumTermsStep>(plan.schedule.steps[static_cast<std::size_t>(position)]);
@@ -106,11 +131,22 @@ void add_node_blocks(ProgramPlan& plan, const StepUses& uses) {
 
 }  // namespace
 
+std::vector<ValueId> updated_states(const Graph& graph, const Node& node) {
+    std::vector<ValueId> states;
+    if (!std::holds_alternative<ops::BatchNorm>(node.op) || graph.mode != device::Mode::training)
+        return states;
+    for (const ValueId id : node.inputs) {
+        if (graph.value(id).kind == ValueKind::state) states.push_back(id);
+    }
+    return states;
+}
+
 ProgramPlan plan_program(Graph graph, device::Backend& backend, const PlanOptions& options) {
     ProgramPlan plan;
     plan.graph = std::move(graph);
     plan.schedule =
-        make_schedule(plan.graph, backend, options.bucket_bytes / static_cast<std::int64_t>(sizeof(float)));
+        make_schedule(plan.graph, backend, options.bucket_bytes / static_cast<std::int64_t>(sizeof(float)),
+                      options.recompute);
     plan.guard_bytes = options.checks == MemoryChecks::guards ? device::alignment : 0;
 
     const StepUses uses = find_uses(plan.graph, plan.schedule);

@@ -16,6 +16,7 @@ enum class MemoryChecks { off, guards };
 struct PlanOptions {
     std::int64_t bucket_bytes = 4 << 20;  ///< least size of a gradient bucket
     MemoryChecks checks = MemoryChecks::off;
+    Recompute recompute = Recompute::none;
 };
 
 /// Where everything is before anything is allocated: what `inspect` prints and Program allocates.
@@ -31,7 +32,12 @@ struct ProgramPlan {
         forward_workspace,
         backward_workspace,
         exchange,
-        sum_workspace
+        sum_workspace,
+        // Of what runs again: the blocks above are then for the first run alone.
+        recomputed_activation,
+        recomputed_saved,
+        recomputed_workspace,
+        recomputed_states,  ///< throw-away copies of the states that the op writes
     };
     struct Block {
         Holds holds = Holds::activation;
@@ -51,6 +57,9 @@ struct ProgramPlan {
     /// Bytes this program needs beside the ParameterStore and the optimizer.
     std::size_t bytes() const { return arena.bytes + input_bytes + persistent_bytes; }
 };
+
+/// The inputs of a node that it updates in a training pass: the running statistics of batch norm.
+std::vector<ValueId> updated_states(const Graph& graph, const Node& node);
 
 ProgramPlan plan_program(Graph graph, device::Backend& backend, const PlanOptions& options = {});
 

@@ -47,8 +47,10 @@ bool any_of(const std::vector<bool>& flags) {
 
 class Scheduler {
   public:
-    Scheduler(const Graph& graph, device::Backend& backend) : graph_(graph), backend_(backend) {
+    Scheduler(const Graph& graph, device::Backend& backend, Recompute recompute)
+        : graph_(graph), backend_(backend) {
         schedule_.gradient_wanted = find_wanted_gradients(graph);
+        schedule_.recomputation = plan_recomputation(graph, recompute, schedule_.gradient_wanted);
         terms_.resize(graph.values.size());
         parameter_written_.resize(graph.values.size(), false);
         completed_at_.resize(graph.values.size(), -1);
@@ -80,18 +82,33 @@ class Scheduler {
 
     void schedule_forward(int node) {
         if (plan(node).requirements().forward_exchange == 0) {
-            schedule_.steps.push_back(ForwardStep{node, Phase::whole});
+            schedule_.steps.push_back(ForwardStep{node, Phase::whole, ForwardStep::Run::first});
             return;
         }
-        schedule_.steps.push_back(ForwardStep{node, Phase::before_exchange});
+        schedule_.steps.push_back(ForwardStep{node, Phase::before_exchange, ForwardStep::Run::first});
         schedule_.steps.push_back(ExchangeStep{node, ExchangeStep::Direction::forward});
-        schedule_.steps.push_back(ForwardStep{node, Phase::after_exchange});
+        schedule_.steps.push_back(ForwardStep{node, Phase::after_exchange, ForwardStep::Run::first});
+    }
+
+    /// The second forward run of the block whose last node is `last`. What was exchanged is still there.
+    void schedule_again(int last) {
+        recomputed_block_ = graph_.nodes[static_cast<std::size_t>(last)].block;
+        int first = last;
+        while (first > 0 && graph_.nodes[static_cast<std::size_t>(first) - 1].block == recomputed_block_)
+            --first;
+        for (int node = first; node <= last; ++node) {
+            if (!schedule_.recomputation.repeats(node)) continue;
+            const bool exchanged = plan(node).requirements().forward_exchange > 0;
+            schedule_.steps.push_back(
+                ForwardStep{node, exchanged ? Phase::after_exchange : Phase::whole, ForwardStep::Run::again});
+        }
     }
 
     void schedule_backward(int index) {
         const Node& node = graph_.nodes[static_cast<std::size_t>(index)];
         const std::vector<bool>& wanted = schedule_.gradient_wanted[static_cast<std::size_t>(index)];
         if (!any_of(wanted)) return;
+        if (node.block >= 0 && node.block != recomputed_block_) schedule_again(index);
 
         BackwardStep step;
         step.node = index;
@@ -207,12 +224,14 @@ class Scheduler {
     std::vector<std::vector<int>> terms_;  ///< per value: its gradient tensors
     std::vector<bool> parameter_written_;
     std::vector<int> completed_at_;
+    int recomputed_block_ = -1;  ///< the block that backward is in
 };
 
 }  // namespace
 
-Schedule make_schedule(const Graph& graph, device::Backend& backend, std::int64_t bucket_elements) {
-    return Scheduler(graph, backend).run(bucket_elements);
+Schedule make_schedule(const Graph& graph, device::Backend& backend, std::int64_t bucket_elements,
+                       Recompute recompute) {
+    return Scheduler(graph, backend, recompute).run(bucket_elements);
 }
 
 }  // namespace terrane::graph

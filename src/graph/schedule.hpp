@@ -8,6 +8,7 @@
 
 #include "device/backend.hpp"
 #include "graph/graph.hpp"
+#include "graph/recompute.hpp"
 
 namespace terrane::graph {
 
@@ -22,6 +23,7 @@ struct GradientTensor {
 struct ForwardStep {
     int node = 0;
     device::Phase phase = device::Phase::whole;
+    enum class Run { first, again } run = Run::first;  ///< again: see graph/recompute.hpp
 };
 
 /// Sums a node's exchange buffer over the ranks.
@@ -60,16 +62,19 @@ struct StartBucketStep {
 using Step = std::variant<ForwardStep, ExchangeStep, BackwardStep, SumTermsStep, StartBucketStep>;
 
 /// The program as a flat list: all forward steps in graph order, then backward in reverse, with the
-/// collectives in between. `plans[i]` belongs to node i.
+/// collectives in between and each block's second forward run before its backward. `plans[i]` belongs to node
+/// i.
 struct Schedule {
     std::vector<std::unique_ptr<device::OpPlan>> plans;
     std::vector<Step> steps;
     std::vector<GradientTensor> gradients;
     std::vector<std::vector<bool>> gradient_wanted;  ///< per node, per input
+    Recomputation recomputation;
 };
 
 /// Makes every node's plan and orders all work. Autodiff happens here: a node gets a backward step only if it
 /// lies between a trainable parameter and a loss. `bucket_elements`: least elements of G per all-reduce.
-Schedule make_schedule(const Graph& graph, device::Backend& backend, std::int64_t bucket_elements);
+Schedule make_schedule(const Graph& graph, device::Backend& backend, std::int64_t bucket_elements,
+                       Recompute recompute = Recompute::none);
 
 }  // namespace terrane::graph

@@ -30,6 +30,15 @@ double forward_flops(const ProgramPlan& plan) {
     return flops;
 }
 
+double recomputed_flops(const ProgramPlan& plan) {
+    double flops = 0;
+    for (std::size_t n = 0; n < plan.graph.nodes.size(); ++n) {
+        if (!plan.schedule.recomputation.nodes[n]) continue;
+        flops += ops::cost_of(plan.graph.descriptor(plan.graph.nodes[n])).flops;
+    }
+    return flops;
+}
+
 MemoryTable memory_table(const ProgramPlan& plan, int moment_buffers) {
     MemoryTable table;
     std::size_t trainable = 0;

@@ -24,6 +24,9 @@ std::vector<LayerRow> layer_rows(const ProgramPlan& plan);
 /// Forward arithmetic of the whole network.
 double forward_flops(const ProgramPlan& plan);
 
+/// Arithmetic of the nodes that run a second time (graph/recompute.hpp).
+double recomputed_flops(const ProgramPlan& plan);
+
 /// What one training program needs, per rank.
 struct MemoryTable {
     std::size_t parameters = 0;
@@ -39,7 +42,8 @@ struct MemoryTable {
         return parameters + gradients + optimizer + states + packed + inputs + arena;
     }
 };
-/// `moment_buffers`: 1 for SGD with momentum, 2 for AdamW, 0 for inference.
+/// `moment_buffers`: 1 for SGD with momentum, 2 for Adam and AdamW, 1 more for a moving average of the
+/// weights, 0 for inference.
 MemoryTable memory_table(const ProgramPlan& plan, int moment_buffers);
 
 /// Sizes in bytes of the gradient buckets, in the order in which they are reduced.

@@ -19,7 +19,7 @@ NetworkHeads deeplabv3(GraphBuilder& build, const config::Model& model, const Ne
 
     NetworkHeads heads;
     {
-        auto scope = build.scope("decode_head");
+        auto scope = build.block("decode_head");
         std::vector<ValueId> branches;
         {
             auto pool = build.scope("image_pool");

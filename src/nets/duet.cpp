@@ -54,7 +54,7 @@ std::vector<ValueId> encode(GraphBuilder& build, const config::Model& model, con
                                     : encoders[m].stage(build, level, streams[m]);
         }
         if (streams.size() > 1) {
-            auto scope = build.scope("fusion" + std::to_string(level));
+            auto scope = build.block("fusion" + std::to_string(level));
             streams[0] = fuse(build, inputs, streams, values.presence);
         }
         fused.push_back(streams[0]);
@@ -85,15 +85,15 @@ NetworkHeads duet(GraphBuilder& build, const config::Model& model, const Network
     }
     ValueId x;
     {
-        auto scope = build.scope("aspp");
+        auto scope = build.block("aspp");
         x = aspp(build, norm, fused[4], model.aspp_channels, rates);
     }
     {
-        auto scope = build.scope("decoder.stride4");
+        auto scope = build.block("decoder.stride4");
         x = refine(build, norm, x, fused[1], 48, model.decoder_channels);
     }
     if (model.decoder_stride == 2) {
-        auto scope = build.scope("decoder.stride2");
+        auto scope = build.block("decoder.stride2");
         x = refine(build, norm, x, fused[0], 32, model.decoder_channels / 2);
     }
     if (build.mode() == device::Mode::training && model.dropout > 0) {

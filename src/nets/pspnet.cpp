@@ -19,7 +19,7 @@ NetworkHeads pspnet(GraphBuilder& build, const config::Model& model, const Netwo
 
     NetworkHeads heads;
     {
-        auto scope = build.scope("decode_head");
+        auto scope = build.block("decode_head");
         std::vector<ValueId> levels{map};
         for (std::size_t i = 0; i < model.pyramid.bins.size(); ++i) {
             auto level = build.scope("psp_modules." + std::to_string(i));

@@ -93,7 +93,7 @@ ValueId ResNetEncoder::stem(GraphBuilder& build, ValueId x) const {
         return convolution_norm_relu(build, norm_, "conv1", "bn1", x, design_.width,
                                      {.kernel = 7, .stride = layout_.stem_stride, .padding = 3});
     }
-    auto scope = build.scope("stem");
+    auto scope = build.block("stem");
     const std::int64_t half = design_.width / 2;
     x = convolution_norm_relu(build, norm_, "0", "1", x, half,
                               {.kernel = 3, .stride = layout_.stem_stride, .padding = 1});
@@ -114,7 +114,7 @@ ValueId ResNetEncoder::stage(GraphBuilder& build, int stage, ValueId x) const {
     const std::int64_t width = design_.width << (stage - 1);
     auto layer = build.scope("layer" + std::to_string(stage));
     for (std::size_t block = 0; block < plan.dilations.size(); ++block) {
-        auto scope = build.scope(std::to_string(block));
+        auto scope = build.block(std::to_string(block));
         x = residual_block(build, x, width, block == 0 ? plan.stride : 1, plan.dilations[block]);
     }
     return x;

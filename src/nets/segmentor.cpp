@@ -52,7 +52,7 @@ std::vector<AuxiliaryHead> auxiliary_heads(GraphBuilder& build, const config::Mo
                                            std::int64_t classes) {
     if (build.mode() != device::Mode::training || model.pyramid.auxiliary_weight == 0) return {};
     const std::string name = "auxiliary_head";
-    auto scope = build.scope(name);
+    auto scope = build.block(name);
     const ValueId x =
         convolution_norm_relu(build, norm_from_name(model.norm), "convs.0.conv", "convs.0.bn", stage3,
                               build.shape_of(stage3).channels() / 4, {.kernel = 3, .padding = 1});

@@ -61,6 +61,7 @@ class Trainer {
     void evaluate();
     void start_feeding();
     void initialise_weights();
+    void load_initial_weights();  ///< from train.init_weights, on rank 0
     void resume(const std::filesystem::path& checkpoint);
     std::filesystem::path checkpoint_to_resume();
     void save(SaveFailure on_failure);

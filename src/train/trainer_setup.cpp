@@ -23,7 +23,7 @@ graph::ProgramPlan plan_training(const TrainingSetup& setup, std::int64_t batch,
     return graph::plan_program(
         nets::build_network(config.model, config.loss, network_inputs(setup.training.layout(), batch, crop),
                             nets::Task::train, compute_type(config.train.precision)),
-        setup.backend);
+        setup.backend, {.recompute = graph::recompute_from_name(config.train.recompute)});
 }
 
 optim::ParameterGroups groups_of(const graph::ParameterStore& store, const config::Optim& settings) {
@@ -124,19 +124,23 @@ void Trainer::start_feeding() {
                                              setup_.backend.sample_kernels());
 }
 
+void Trainer::load_initial_weights() {
+    const fs::path file = model_file_of(config_.train.init_weights);
+    if (loads_strictly(config_.import_rules, config_.train.init_weights)) {
+        load_model(file, store_, setup_.backend);
+        return;
+    }
+    const weights::ImportPlan plan = import_model(config_.import_rules, file, store_, setup_.backend);
+    for (const std::string& line : plan.lines()) log::info("{}", line);
+}
+
 void Trainer::initialise_weights() {
     store_.initialise(config_.runtime.seed);
-    if (config_.train.init_weights.empty()) return;
-    if (communicator_.rank() == 0) {
-        const fs::path file = model_file_of(config_.train.init_weights);
-        if (loads_strictly(config_.import_rules, config_.train.init_weights)) {
-            load_model(file, store_, setup_.backend);
-        } else {
-            const weights::ImportPlan plan = import_model(config_.import_rules, file, store_, setup_.backend);
-            for (const std::string& line : plan.lines()) log::info("{}", line);
-        }
+    if (!config_.train.init_weights.empty()) {
+        if (communicator_.rank() == 0) load_initial_weights();
+        broadcast_model(store_, setup_.backend, communicator_);
     }
-    broadcast_model(store_, setup_.backend, communicator_);
+    optimizer_.start_average(store_.trainable_values());
 }
 
 // Rank 0 looks and decides; its answer holds for all.
@@ -169,6 +173,7 @@ void Trainer::resume(const fs::path& checkpoint) {
     state_ = run_state_from_json(stored, checkpoint.string());
     broadcast_model(store_, setup_.backend, communicator_);
     broadcast_moments(optimizer_, setup_.backend, communicator_);
+    optimizer_.exchange_average(store_.trainable_values());  // the model's file holds the average
     saved_step_ = state_.step;
     resumed_from_ = checkpoint.string();
 }
@@ -206,6 +211,7 @@ void Trainer::save(SaveFailure on_failure) {
 
 void Trainer::write_checkpoint() {
     checkpoints_.publish(state_.step, [&](const fs::path& folder) {
+        const optim::AveragedWeights averaged(optimizer_, store_.trainable_values());
         save_model(folder / model_file, store_, setup_.backend, description_of(setup_, augmentation_.crop()));
         save_moments(folder / moments_file, store_, optimizer_, setup_.backend);
         save_run_state(folder / state_file, state_);
