@@ -85,6 +85,43 @@ TEST_CASE("Dice of two pixels", "[hand]") {
     CHECK(equal(result.outputs[0], {3 * (1 - (2 / 2.75 + 2.5 / 3.25) / 2), 3}));
 }
 
+TEST_CASE("focal loss of logits 1, 2, 3", "[hand]") {
+    // p = 0.665240955774822, v = 4: 4 (1 - p)^2 -log p
+    const auto result = reference(ops::Focal{.gamma = 2}, {three_logits, label(2), three_weights}, {{}});
+    const double p = 0.665240955774822, log_p = -0.40760596444438013, q = 1 - p;
+    CHECK(equal(result.outputs[0], {4 * q * q * -log_p, 4}));
+    const double pull = 4 * (q * q - 2 * p * q * log_p);
+    CHECK(
+        equal(result.gradients[0], {pull * 0.09003057317038048, pull * 0.2447284710547977, pull * (p - 1)}));
+}
+
+TEST_CASE("Lovász-softmax of two pixels", "[hand]") {
+    // p = (1/2, 1/2) of class 0 and (3/4, 1/4) of class 1. Class 0: errors 3/4 (not its pixel) and 1/2 (its
+    // own), each raising 1 - IoU by 1/2: 5/8. Class 1: error 3/4 of its own pixel raises it to 1: 3/4. W = 1
+    // + 2.
+    const auto result = reference(ops::Lovasz{}, {{activation({1, 1, 2, 2}), {0, 0, std::log(3.0), 0}},
+                                                  {labels({1, 1, 2}), {0, 1}},
+                                                  {state({2}), {1, 2}}});
+    CHECK(equal(result.outputs[0], {3 * (5.0 / 8 + 3.0 / 4) / 2, 3}));
+}
+
+TEST_CASE("boundary loss weighs probabilities with signed distances", "[hand]") {
+    // Four pixels in a row, the first of class 0: distances to it 0, 1, 2, 3; for class 1 they are 1, 0, -1,
+    // -2.
+    const auto result = reference(ops::Boundary{}, {{activation({1, 1, 4, 2}), std::vector<double>(8, 0)},
+                                                    {labels({1, 1, 4}), {0, 1, 1, 1}},
+                                                    {state({2}), {1, 1}}});
+    CHECK(equal(result.outputs[0], {0.5 * (0 + 1 + 2 + 3) + 0.5 * (1 + 0 - 1 - 2), 4}));
+}
+
+TEST_CASE("Dice over images has a score of every class of every image", "[hand]") {
+    // One pixel, p = (1/2, 1/2), class 0: dice = 2 / 2.5 and 1 / 1.5.
+    const auto result =
+        reference(ops::Dice{.over = ops::ScoreOver::image},
+                  {{activation({1, 1, 1, 2}), {0, 0}}, {labels({1, 1, 1}), {0}}, {state({2}), {2, 1}}});
+    CHECK(equal(result.outputs[0], {2 * (1 - (2 / 2.5 + 1 / 1.5) / 2), 2}));
+}
+
 TEST_CASE("classify counts truth by row and prediction by column, the lowest index winning ties", "[hand]") {
     const auto result = reference(ops::Classify{}, {{activation({1, 1, 4, 2}), {5, 5, 0, 1, 1, 0, 0, 9}},
                                                     {labels({1, 1, 4}), {1, 1, 255, 0}},

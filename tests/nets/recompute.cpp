@@ -1,6 +1,7 @@
 // Recomputed blocks against everything kept.
 #include "graph/recompute.hpp"
 
+#include <algorithm>
 #include <map>
 
 #include "base/philox.hpp"
