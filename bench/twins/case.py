@@ -91,7 +91,7 @@ def segmentation_losses(case, heads, labels):
             if term["name"] == "cross_entropy":
                 value = cross_entropy(full, labels, loss["label_smoothing"], loss["normalise"])
             elif term["name"] == "dice":
-                value = dice(full, labels)
+                value = dice(full, labels, term.get("smooth", 1.0))
             else:
                 raise KeyError(f"the twins lack the loss {term['name']}")
             result[prefix + term["name"]] = (value, head.weight * term["weight"])
