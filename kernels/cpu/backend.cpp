@@ -57,6 +57,9 @@ class CpuBackend final : public device::Backend {
     void copy_to_host(std::byte* host, const std::byte* device, std::size_t bytes) override {
         std::memcpy(host, device, bytes);
     }
+    void copy_on_device(std::byte* to, const std::byte* from, std::size_t bytes) override {
+        std::memcpy(to, from, bytes);
+    }
     void synchronise() override {}  // every kernel returns when its work is done
 
   private:

@@ -55,6 +55,9 @@ class CudaBackend final : public device::Backend {
     void copy_to_host(std::byte* host, const std::byte* device, std::size_t bytes) override {
         TERRANE_CUDA_CHECK(cudaMemcpy(host, device, bytes, cudaMemcpyDeviceToHost));
     }
+    void copy_on_device(std::byte* to, const std::byte* from, std::size_t bytes) override {
+        TERRANE_CUDA_CHECK(cudaMemcpy(to, from, bytes, cudaMemcpyDeviceToDevice));
+    }
     void synchronise() override { TERRANE_CUDA_CHECK(cudaDeviceSynchronize()); }
 
   private:

@@ -29,6 +29,9 @@ class RefBackend final : public device::Backend {
     void copy_to_host(std::byte* host, const std::byte* device, std::size_t bytes) override {
         if (bytes > 0) std::memcpy(host, device, bytes);
     }
+    void copy_on_device(std::byte* to, const std::byte* from, std::size_t bytes) override {
+        if (bytes > 0) std::memcpy(to, from, bytes);
+    }
     void synchronise() override {}
 
   private:

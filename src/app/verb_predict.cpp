@@ -71,6 +71,8 @@ predict::ClassifierDesign design_of(const config::Config& config, const train::M
     design.model = model.model;
     design.compute = train::compute_type(config.train.precision);
     design.window = config.predict.window > 0 ? config.predict.window : model.crop;
+    design.crop = model.crop;
+    design.seed = config.runtime.seed;
     design.batch = config.predict.batch;
     design.classes = static_cast<std::int64_t>(model.classes.size());
     for (const data::ModalityLayout& layout : model.modalities)

@@ -104,6 +104,34 @@ struct Pyramid {
     bool align_corners = false;          ///< how maps are resized; true for crops of 8 x + 1 pixels
 };
 
+/// What pkdiff is built and run with: [model.diffusion].
+struct Diffusion {
+    std::int64_t width = 32;       ///< channels of the first level; 32 is the published network
+    std::int64_t heads = 4;        ///< of attention, 32 channels each
+    std::string cadef = "self";    ///< self (published), dual (an encoder for the height), off
+    std::string height = "dsm";    ///< the modality that CADEF is guided by; absent: no CADEF
+    std::string gate = "falling";  ///< falling (published: heights falling right or down), all
+    std::string border = "zero";  ///< zero (published), replicate: beyond the border of the height's gradient
+    std::string preset = "published";  ///< published (25 timesteps), fast (4)
+    std::int64_t timesteps = 0;        ///< 0: the preset's
+    std::int64_t scales = 3;           ///< resolutions per timestep, each half the next
+    std::int64_t max_patch = 128;      ///< largest map that the network sees; larger ones are cut
+    std::string state = "simplex";     ///< simplex, raw (published: evaluation goes on with the raw estimate)
+    bool state_softmax = true;         ///< published: the state passes a softmax before the noise
+    std::string update = "replace";    ///< replace (published), ema, gated
+    std::string patch_reduce = "mean";  ///< mean, sum (published): gradients of a scale's patches
+    std::string void_pixels = "mask";   ///< mask, zero (published): pixels without a class
+    double least_sum = 0;               ///< lower bound of the divisor of the projection onto shares
+    double pk_weight = 0.075;           ///< of the projection-kernel loss; 0: without
+    double pk_bandwidth = 1;
+    std::int64_t pk_samples = 8192;         ///< pixels drawn per pass
+    std::string pk_measure = "gauss";       ///< gauss, sphere
+    std::string pk_scope = "rank";          ///< rank (published), global
+    std::string pk_targets = "atoms";       ///< atoms (all targets, exact), sampled (published)
+    std::string pk_estimator = "unbiased";  ///< unbiased, biased
+    std::int64_t ensemble = 1;  ///< runs of the recursion whose results are averaged, when predicting
+};
+
 struct Model {
     std::string name = "duet";
     std::string encoder = "auto";        ///< auto (the network's own), resnet18, resnet34, resnet50, resnet101
@@ -117,6 +145,7 @@ struct Model {
     std::vector<std::int64_t> aspp_rates{6, 12, 18};  ///< at output stride 16; doubled at 8
     double dropout = 0.1;
     Pyramid pyramid;
+    Diffusion diffusion;
 };
 
 struct LossTerm {

@@ -202,9 +202,82 @@ TableOf<Pyramid> pyramid() {
     return table;
 }
 
+TableOf<Diffusion> diffusion() {
+    TableOf<Diffusion> table("diffusion", "pkdiff.");
+    table.option("width", &Diffusion::width, "channels of the first level; 32 is the published network")
+        .at_least(8)
+        .at_most(256);
+    table.option("heads", &Diffusion::heads, "heads of attention, 32 channels each").at_least(1).at_most(32);
+    table
+        .option(
+            "cadef", &Diffusion::cadef,
+            "attention guided by the height: self (published), dual (keys and values from an encoder of the "
+            "height), off")
+        .one_of({"self", "dual", "off"});
+    table.option("height", &Diffusion::height,
+                 "modality whose first band is the height; without it there is no CADEF");
+    table.option("gate", &Diffusion::gate, "slopes that open CADEF's gate: falling (published) or all")
+        .one_of({"falling", "all"});
+    table.option("border", &Diffusion::border, "heights beyond a patch: zero (published) or replicate")
+        .one_of({"zero", "replicate"});
+    table.option("preset", &Diffusion::preset, "published (25 timesteps) or fast (4)")
+        .one_of({"published", "fast"});
+    table.option("timesteps", &Diffusion::timesteps, "passes over all scales; 0: the preset's")
+        .at_least(0)
+        .at_most(1000);
+    table.option("scales", &Diffusion::scales, "resolutions per timestep, each half the next")
+        .at_least(1)
+        .at_most(6);
+    table.option("max_patch", &Diffusion::max_patch, "largest map that the network sees; larger ones are cut")
+        .unit("pixels")
+        .at_least(8)
+        .at_most(4096);
+    table
+        .option("state", &Diffusion::state,
+                "what evaluation goes on with: simplex (as training) or raw (published)")
+        .one_of({"simplex", "raw"});
+    table.option("state_softmax", &Diffusion::state_softmax,
+                 "pass the state through a softmax before the noise, as published");
+    table.option("update", &Diffusion::update, "next state: replace (published), ema or gated")
+        .one_of({"replace", "ema", "gated"});
+    table
+        .option("patch_reduce", &Diffusion::patch_reduce,
+                "gradients of a scale's patches: mean or sum (published)")
+        .one_of({"mean", "sum"});
+    table
+        .option("void_pixels", &Diffusion::void_pixels,
+                "pixels without a class: mask, or zero (published) for a target of zeros")
+        .one_of({"mask", "zero"});
+    table
+        .option("least_sum", &Diffusion::least_sum,
+                "lower bound of the divisor in the projection onto class shares; published: 0")
+        .at_least(0)
+        .at_most(1);
+    table.option("pk_weight", &Diffusion::pk_weight, "weight of the projection-kernel loss; 0: without")
+        .at_least(0);
+    table.option("pk_bandwidth", &Diffusion::pk_bandwidth, "bandwidth of its kernel").at_least(1e-3);
+    table.option("pk_samples", &Diffusion::pk_samples, "pixels drawn per pass").at_least(2).at_most(65536);
+    table.option("pk_measure", &Diffusion::pk_measure, "directions of the projections: gauss or sphere")
+        .one_of({"gauss", "sphere"});
+    table
+        .option("pk_scope", &Diffusion::pk_scope,
+                "pixels compared: of each rank (published) or of all ranks together, global")
+        .one_of({"rank", "global"});
+    table
+        .option("pk_targets", &Diffusion::pk_targets,
+                "targets compared with: atoms (all, exact) or sampled (published)")
+        .one_of({"atoms", "sampled"});
+    table.option("pk_estimator", &Diffusion::pk_estimator, "unbiased (published) or biased")
+        .one_of({"unbiased", "biased"});
+    table.option("ensemble", &Diffusion::ensemble, "runs whose results are averaged, when predicting")
+        .at_least(1)
+        .at_most(64);
+    return table;
+}
+
 TableOf<Model> model() {
     TableOf<Model> table("model", "The network.");
-    table.option("name", &Model::name, "architecture").one_of({"duet", "pspnet", "deeplabv3"});
+    table.option("name", &Model::name, "architecture").one_of({"duet", "pspnet", "deeplabv3", "pkdiff"});
     table
         .option("encoder", &Model::encoder,
                 "the encoder; auto: resnet18 for duet, resnet50 for pspnet and deeplabv3")
@@ -247,6 +320,7 @@ TableOf<Model> model() {
         .at_most(128);
     table.option("dropout", &Model::dropout, "dropout before the classifier").at_least(0).below(1);
     table.table(&Model::pyramid, pyramid());
+    table.table(&Model::diffusion, diffusion());
     return table;
 }
 

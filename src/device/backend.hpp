@@ -33,6 +33,8 @@ class Backend {
 
     virtual void copy_to_device(std::byte* device, const std::byte* host, std::size_t bytes) = 0;
     virtual void copy_to_host(std::byte* host, const std::byte* device, std::size_t bytes) = 0;
+    /// From device memory to device memory; the ranges do not overlap.
+    virtual void copy_on_device(std::byte* to, const std::byte* from, std::size_t bytes) = 0;
     /// Returns when everything queued has finished.
     virtual void synchronise() = 0;
 };

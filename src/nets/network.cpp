@@ -5,6 +5,7 @@
 
 #include "nets/deeplabv3.hpp"
 #include "nets/duet.hpp"
+#include "nets/pkdiff.hpp"
 #include "nets/pspnet.hpp"
 
 namespace terrane::nets {
@@ -27,6 +28,7 @@ constexpr std::array networks{
     Network{"duet", duet, "resnet18", 16, "batch"},
     Network{"pspnet", pspnet, "resnet50", 8, "sync_batch"},
     Network{"deeplabv3", deeplabv3, "resnet50", 8, "sync_batch"},
+    Network{"pkdiff", pkdiff, "resnet18", 16, "group"},
 };
 
 /// Prefixes of everything that belongs to auxiliary heads.

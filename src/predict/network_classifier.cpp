@@ -36,17 +36,20 @@ TensorView view_of(std::span<const std::uint8_t> values, const TensorSpec& spec)
 }  // namespace
 
 NetworkClassifier::NetworkClassifier(ClassifierDesign design, device::Backend& backend)
-    : design_(std::move(design)), backend_(backend) {
-    graph::ProgramPlan plan = graph::plan_program(
-        nets::build_network(design_.model, {}, inputs_of(design_), nets::Task::predict, design_.compute),
-        backend);
-    store_.emplace(backend, plan.graph);
-    program_.emplace(std::move(plan), backend, *store_, alone_);
+    : design_(std::move(design)), backend_(backend), keys_(static_cast<std::size_t>(design_.batch)) {
+    recipe::Design built;
+    built.model = design_.model;
+    built.inputs = inputs_of(design_);
+    built.task = nets::Task::predict;
+    built.compute = design_.compute;
+    built.crop = design_.crop;
+    store_.emplace(backend, recipe::parameter_graph(built));
+    inference_ = recipe::make_inference(built, {backend, *store_, alone_});
     for (const ClassifierModality& modality : design_.modalities) {
-        inputs_.push_back(program_->input(modality.layout.name));
+        inputs_.push_back(inference_->input(modality.layout.name));
     }
-    presence_ = program_->input("presence");
-    output_ = program_->output("probabilities");
+    presence_ = inference_->input("presence");
+    output_ = inference_->probabilities();
     probabilities_.assign(static_cast<std::size_t>(output_.elements()), 0.0f);
 }
 
@@ -83,7 +86,7 @@ void NetworkClassifier::bind(const SceneSource& source) {
 }
 
 std::size_t NetworkClassifier::bytes() const {
-    return program_->plan().bytes() + store_->parameter_bytes() + probabilities_.size() * sizeof(float) +
+    return inference_->bytes() + store_->parameter_bytes() + probabilities_.size() * sizeof(float) +
            nothing_.size();
 }
 
@@ -93,8 +96,10 @@ std::span<const float> NetworkClassifier::classify(const WindowBatch& batch) {
     TERRANE_ASSERT(!origins_.empty(), "no scene is bound");
     for (std::size_t i = 0; i < batch.windows().size(); ++i) {
         assemble(static_cast<std::int64_t>(i), batch.windows()[i]);
+        keys_[i] = batch.windows()[i].row << 32 | batch.windows()[i].column;
     }
-    program_->run_forward({});
+    inference_->run(design_.seed, keys_);
+    output_ = inference_->probabilities();
     backend_.copy_to_host(reinterpret_cast<std::byte*>(probabilities_.data()), output_.data, output_.bytes());
     return probabilities_;
 }

@@ -9,6 +9,7 @@
 #include "data/tile_source.hpp"
 #include "graph/program.hpp"
 #include "predict/window_batch.hpp"
+#include "recipe/recipe.hpp"
 
 namespace terrane::predict {
 
@@ -30,6 +31,8 @@ struct ClassifierDesign {
     std::int64_t window = 0;
     std::int64_t batch = 1;
     std::int64_t classes = 2;
+    std::uint64_t seed = 0;  ///< of networks that draw random numbers
+    std::int64_t crop = 0;   ///< edge of the training samples; 0: the window
     std::vector<ClassifierModality> modalities;
 };
 
@@ -43,7 +46,7 @@ class NetworkClassifier final : public WindowClassifier {
 
     /// Where the weights go; call parameters_changed() when they are there.
     graph::ParameterStore& parameters() { return *store_; }
-    void parameters_changed() { program_->parameters_changed(); }
+    void parameters_changed() { inference_->parameters_changed(); }
 
     /// Takes windows of this scene from now on. A modality that it lacks is withheld. Throws Error E0545 (65)
     /// if a modality's bands or scale are not those of the training, or if the scene has none of the
@@ -70,7 +73,8 @@ class NetworkClassifier final : public WindowClassifier {
     device::Backend& backend_;
     device::SingleRank alone_;
     std::optional<graph::ParameterStore> store_;
-    std::optional<graph::Program> program_;
+    std::unique_ptr<recipe::Inference> inference_;
+    std::vector<std::int64_t> keys_;  ///< of random draws: the windows' places in the grid
     std::vector<Origin> origins_;
     std::vector<TensorView> inputs_;
     TensorView presence_;

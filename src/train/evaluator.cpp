@@ -10,12 +10,13 @@ namespace terrane::train {
 
 namespace {
 
-graph::ProgramPlan plan_evaluation(const config::Config& config, const data::TileLayout& layout,
-                                   std::int64_t batch, device::Backend& backend) {
-    return graph::plan_program(
-        nets::build_network(config.model, config.loss, network_inputs(layout, batch, layout.edge),
-                            nets::Task::evaluate, compute_type(config.train.precision)),
-        backend);
+recipe::Design design_of(const config::Config& config, const data::TileLayout& layout, std::int64_t batch) {
+    return {.model = config.model,
+            .loss = config.loss,
+            .inputs = network_inputs(layout, batch, layout.edge),
+            .task = nets::Task::evaluate,
+            .compute = compute_type(config.train.precision),
+            .crop = config.augment.crop > 0 ? config.augment.crop : layout.edge};
 }
 
 }  // namespace
@@ -28,24 +29,31 @@ Evaluator::Evaluator(const config::Config& config, data::TileSource& source, std
       backend_(backend),
       store_(store),
       communicator_(communicator),
-      program_(plan_evaluation(config, source.layout(), batch, backend), backend, store, communicator) {}
+      seed_(config.runtime.seed),
+      inference_(recipe::make_inference(design_of(config, source.layout(), batch),
+                                        {backend, store, communicator})) {}
 
 Evaluation Evaluator::run() {
     const auto begin = std::chrono::steady_clock::now();
     broadcast_states(store_, backend_, communicator_);
-    program_.parameters_changed();
+    inference_->parameters_changed();
     clear_counts();
 
     const data::TileLayout& layout = source_.layout();
     const data::EvaluationOrder order(layout, source_.size(), batch_, communicator_.rank(),
                                       communicator_.size());
-    const data::InputSlots slots = input_slots(program_, layout);
+    const data::InputSlots slots = input_slots(*inference_, layout);
     data::Feeder feeder(source_, order, batch_, 0, prefetch_, backend_.sample_kernels());
+    std::vector<std::int64_t> keys(static_cast<std::size_t>(batch_));
     std::array<double, 2> losses{};  // sum, normaliser
     for (std::int64_t n = 0; n < order.batches(); ++n) {
         feeder.next(slots);
-        program_.run_forward({});
-        const graph::LossTotals totals = program_.losses();
+        const auto current = feeder.current();
+        for (std::size_t i = 0; i < keys.size(); ++i) {
+            keys[i] = i < current.size() ? -1 - current[i].tile : 0;  // no key of a training sample
+        }
+        inference_->run(seed_, keys);
+        const graph::LossTotals totals = inference_->losses();
         losses[0] += totals.sum;
         losses[1] += totals.normaliser;
     }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 
 #include "comm/communicator.hpp"
@@ -8,6 +9,7 @@
 #include "data/tile_source.hpp"
 #include "device/backend.hpp"
 #include "graph/program.hpp"
+#include "recipe/recipe.hpp"
 #include "report/metrics.hpp"
 
 namespace terrane::train {
@@ -34,7 +36,7 @@ class Evaluator {
     /// differ, and the scores are those of rank 0's model, the one that is saved.
     Evaluation run();
 
-    const graph::Program& program() const { return program_; }
+    std::size_t bytes() const { return inference_->bytes(); }  ///< of its programs
     /// What a score of this evaluator means, in one line.
     std::string protocol() const;
 
@@ -48,7 +50,8 @@ class Evaluator {
     device::Backend& backend_;
     graph::ParameterStore& store_;
     comm::Communicator& communicator_;
-    graph::Program program_;
+    std::uint64_t seed_;
+    std::unique_ptr<recipe::Inference> inference_;
 };
 
 }  // namespace terrane::train

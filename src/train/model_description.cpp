@@ -28,6 +28,30 @@ void each_field(Model& model, const Field& field) {
     field("pyramid.rates", model.pyramid.rates);
     field("pyramid.auxiliary_weight", model.pyramid.auxiliary_weight);
     field("pyramid.align_corners", model.pyramid.align_corners);
+    field("diffusion.width", model.diffusion.width);
+    field("diffusion.heads", model.diffusion.heads);
+    field("diffusion.cadef", model.diffusion.cadef);
+    field("diffusion.height", model.diffusion.height);
+    field("diffusion.gate", model.diffusion.gate);
+    field("diffusion.border", model.diffusion.border);
+    field("diffusion.preset", model.diffusion.preset);
+    field("diffusion.timesteps", model.diffusion.timesteps);
+    field("diffusion.scales", model.diffusion.scales);
+    field("diffusion.max_patch", model.diffusion.max_patch);
+    field("diffusion.state", model.diffusion.state);
+    field("diffusion.state_softmax", model.diffusion.state_softmax);
+    field("diffusion.update", model.diffusion.update);
+    field("diffusion.patch_reduce", model.diffusion.patch_reduce);
+    field("diffusion.void_pixels", model.diffusion.void_pixels);
+    field("diffusion.least_sum", model.diffusion.least_sum);
+    field("diffusion.pk_weight", model.diffusion.pk_weight);
+    field("diffusion.pk_bandwidth", model.diffusion.pk_bandwidth);
+    field("diffusion.pk_samples", model.diffusion.pk_samples);
+    field("diffusion.pk_measure", model.diffusion.pk_measure);
+    field("diffusion.pk_scope", model.diffusion.pk_scope);
+    field("diffusion.pk_targets", model.diffusion.pk_targets);
+    field("diffusion.pk_estimator", model.diffusion.pk_estimator);
+    field("diffusion.ensemble", model.diffusion.ensemble);
 }
 
 Json json_of(const device::BandNormalisation& band) {

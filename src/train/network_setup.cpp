@@ -17,18 +17,17 @@ nets::NetworkInputs network_inputs(const data::TileLayout& layout, std::int64_t 
 DType compute_type(const std::string& precision) {
     if (precision == "fp32") return DType::f32;
     if (precision == "bf16") return DType::bf16;
-    throw Error(ExitCode::config_invalid, 511,
-                fmt::format("train.precision \"{}\" is unknown.", precision),
+    throw Error(ExitCode::config_invalid, 511, fmt::format("train.precision \"{}\" is unknown.", precision),
                 "Choose fp32 or bf16.");
 }
 
-data::InputSlots input_slots(const graph::Program& program, const data::TileLayout& layout) {
+data::InputSlots input_slots(const recipe::InputPorts& ports, const data::TileLayout& layout) {
     data::InputSlots slots;
     for (const data::ModalityLayout& modality : layout.modalities) {
-        slots.modalities.push_back(program.input(modality.name));
+        slots.modalities.push_back(ports.input(modality.name));
     }
-    slots.presence = program.input("presence");
-    slots.labels = program.input("labels");
+    slots.presence = ports.input("presence");
+    slots.labels = ports.input("labels");
     return slots;
 }
 

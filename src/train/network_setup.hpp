@@ -6,6 +6,7 @@
 #include "data/feeder.hpp"
 #include "graph/program.hpp"
 #include "nets/network.hpp"
+#include "recipe/recipe.hpp"
 
 namespace terrane::train {
 
@@ -15,7 +16,7 @@ nets::NetworkInputs network_inputs(const data::TileLayout& layout, std::int64_t 
 /// The type of activations by train.precision (fp32, bf16). Throws Error E0511 (78) for anything else.
 DType compute_type(const std::string& precision);
 
-/// The input slots of a program built by nets::build_network for this layout.
-data::InputSlots input_slots(const graph::Program& program, const data::TileLayout& layout);
+/// The input slots of what was built for this layout.
+data::InputSlots input_slots(const recipe::InputPorts& ports, const data::TileLayout& layout);
 
 }  // namespace terrane::train

@@ -27,48 +27,62 @@ Trainer::Outcome Trainer::run() {
     return state_.step < total_steps_ ? Outcome::stopped_early : Outcome::finished;
 }
 
-// The training step. Losses and gradients are sums over pixels; only here, with the sum of weights of all
-// ranks and micro-steps at hand, they become means: N ranks with batch B do what one rank with batch N * B
-// does.
+// The training step: one mini-batch, which is one update for most networks and several for those that go on
+// from their own answers (recipe::Training).
 void Trainer::step() {
     const auto begin = std::chrono::steady_clock::now();
     const double waited_before = feeder_->wait_seconds();
     StepReport report;
-
-    graph::LossTotals local;
-    for (std::int64_t micro_step = 0; micro_step < batches_.micro_steps; ++micro_step) {
-        feeder_->next(slots_);
-        program_.run_training({.seed = config_.runtime.seed,
-                               .step = state_.step,
-                               .first_sample = batches_.first_sample(communicator_.rank(), micro_step)},
-                              {.first = micro_step == 0, .last = micro_step + 1 == batches_.micro_steps});
-        const graph::LossTotals totals = program_.losses();
-        local.sum += totals.sum;
-        local.normaliser += totals.normaliser;
-        if (!std::isfinite(totals.sum)) note_suspects();
-    }
-    std::array<double, 3> global{local.sum, local.normaliser, setup_.stop_requested() ? 1.0 : 0.0};
-    communicator_.sum(global);
-    const auto [loss_sum, normaliser, stop_votes] = global;
-    if (!std::isfinite(loss_sum)) diverged("loss");
-
     report.rate = schedule_.rate(state_.step, state_.plateau.reductions);
-    const optim::UpdateReport update = optimizer_.update(store_.trainable_values(), store_.gradient_values(),
-                                                         normaliser, report.rate, state_.step);
-    if (!update.finite) diverged("gradient");
-    program_.parameters_changed();
-    stop_agreed_ = stop_votes > 0;
+    training_->run({.seed = config_.runtime.seed,
+                    .step = state_.step,
+                    .micro_steps = batches_.micro_steps,
+                    .ranks = communicator_.size(),
+                    .rank = communicator_.rank(),
+                    .batch = batches_.batch,
+                    .fill =
+                        [this](std::int64_t micro_step) {
+                            feeder_->next(slots_);
+                            const auto current = feeder_->current();
+                            draws_[static_cast<std::size_t>(micro_step)].assign(current.begin(),
+                                                                                current.end());
+                        },
+                    .passed =
+                        [this](std::int64_t micro_step, const graph::LossTotals& totals) {
+                            if (!std::isfinite(totals.sum)) note_suspects(micro_step);
+                        },
+                    .update = [this, &report](const graph::LossTotals& local) { update(local, report); }});
 
     report.epoch = epoch();
     report.step = ++state_.step;
-    report.loss = normaliser > 0 ? loss_sum / normaliser : 0;
-    report.gradient_norm = update.gradient_norm;
+    const auto updates = static_cast<double>(training_->updates());
+    report.loss /= updates;
+    report.gradient_norm /= updates;
     report.samples = batches_.global_batch();
     report.io_wait = feeder_->wait_seconds() - waited_before;
     report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     loss_since_evaluation_ += report.loss;
     ++steps_since_evaluation_;
     setup_.observer.on_step(report);
+}
+
+// One optimizer update. Losses and gradients are sums over pixels; only here, with the sum of weights of all
+// ranks and micro-steps at hand, they become means: N ranks with batch B do what one rank with batch N * B
+// does.
+void Trainer::update(const graph::LossTotals& local, StepReport& report) {
+    std::array<double, 3> global{local.sum, local.normaliser, setup_.stop_requested() ? 1.0 : 0.0};
+    communicator_.sum(global);
+    const auto [loss_sum, normaliser, stop_votes] = global;
+    if (!std::isfinite(loss_sum)) diverged("loss");
+    const std::int64_t number = state_.step * training_->updates() + updates_in_step_;
+    const optim::UpdateReport update = optimizer_.update(store_.trainable_values(), store_.gradient_values(),
+                                                         normaliser, report.rate, number);
+    if (!update.finite) diverged("gradient");
+    training_->parameters_changed();
+    stop_agreed_ = stop_votes > 0;
+    updates_in_step_ = (updates_in_step_ + 1) % training_->updates();
+    report.loss += normaliser > 0 ? loss_sum / normaliser : 0;
+    report.gradient_norm += update.gradient_norm;
 }
 
 void Trainer::evaluate() {
@@ -117,8 +131,8 @@ bool Trainer::checkpoint_is_due(bool evaluated) const {
     return evaluated || (evaluator_ == nullptr && state_.step % steps_per_epoch_ == 0);
 }
 
-void Trainer::note_suspects() {
-    for (const data::SampleDraw& sample : feeder_->current()) {
+void Trainer::note_suspects(std::int64_t micro_step) {
+    for (const data::SampleDraw& sample : draws_[static_cast<std::size_t>(micro_step)]) {
         if (!suspects_.empty()) suspects_ += ", ";
         suspects_ += setup_.training.describe(sample.tile);
     }

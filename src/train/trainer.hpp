@@ -12,6 +12,7 @@
 #include "optim/optimizer.hpp"
 #include "optim/parameter_groups.hpp"
 #include "optim/schedule.hpp"
+#include "recipe/recipe.hpp"
 #include "train/checkpoint_folder.hpp"
 #include "train/evaluator.hpp"
 #include "train/model_description.hpp"
@@ -58,6 +59,7 @@ class Trainer {
     enum class SaveFailure { warn, raise };
 
     void step();
+    void update(const graph::LossTotals& local, StepReport& report);
     void evaluate();
     void start_feeding();
     void initialise_weights();
@@ -69,7 +71,7 @@ class Trainer {
     bool evaluation_is_due() const;
     bool checkpoint_is_due(bool evaluated) const;
     std::int64_t epoch() const;  ///< of the next step, from 1
-    void note_suspects();
+    void note_suspects(std::int64_t micro_step);
     [[noreturn]] void diverged(const char* what);
 
     // Declaration order is construction order.
@@ -82,9 +84,8 @@ class Trainer {
     data::TrainingOrder order_;
     std::int64_t steps_per_epoch_;
     std::int64_t total_steps_;
-    graph::ProgramPlan training_plan_;  ///< moved into program_
     graph::ParameterStore store_;
-    graph::Program program_;
+    std::unique_ptr<recipe::Training> training_;
     data::InputSlots slots_;
     std::unique_ptr<Evaluator> evaluator_;
     double peak_rate_;  ///< optim.lr after optim.lr_scale
@@ -96,9 +97,11 @@ class Trainer {
     std::unique_ptr<data::Feeder> feeder_;  ///< made by start_feeding(), at the step where the run begins
     std::string resumed_from_;
     std::int64_t saved_step_ = -1;
+    std::int64_t updates_in_step_ = 0;  ///< made of the current mini-batch
     double loss_since_evaluation_ = 0;
     std::int64_t steps_since_evaluation_ = 0;
     bool stop_agreed_ = false;
+    std::vector<std::vector<data::SampleDraw>> draws_;  ///< of this mini-batch, per micro-step
     std::string suspects_;  ///< tiles of this rank's batches whose loss is not finite
 };
 

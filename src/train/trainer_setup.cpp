@@ -18,12 +18,16 @@ constexpr const char* model_file = "model.safetensors";
 constexpr const char* moments_file = "optim.safetensors";
 constexpr const char* state_file = "state.json";
 
-graph::ProgramPlan plan_training(const TrainingSetup& setup, std::int64_t batch, std::int64_t crop) {
+recipe::Design design_of(const TrainingSetup& setup, const data::BatchPlan& batches, std::int64_t crop) {
     const config::Config& config = setup.config;
-    return graph::plan_program(
-        nets::build_network(config.model, config.loss, network_inputs(setup.training.layout(), batch, crop),
-                            nets::Task::train, compute_type(config.train.precision)),
-        setup.backend, {.recompute = graph::recompute_from_name(config.train.recompute)});
+    return {.model = config.model,
+            .loss = config.loss,
+            .inputs = network_inputs(setup.training.layout(), batches.batch, crop),
+            .task = nets::Task::train,
+            .compute = compute_type(config.train.precision),
+            .plan = {.recompute = graph::recompute_from_name(config.train.recompute)},
+            .micro_steps = batches.micro_steps,
+            .crop = crop};
 }
 
 optim::ParameterGroups groups_of(const graph::ParameterStore& store, const config::Optim& settings) {
@@ -61,10 +65,10 @@ Trainer::Trainer(const TrainingSetup& setup)
       order_(sampler_, augmentation_, batches_, communicator_.rank()),
       steps_per_epoch_(sampler_.steps_per_epoch(batches_.global_batch())),
       total_steps_(config_.train.steps > 0 ? config_.train.steps : config_.train.epochs * steps_per_epoch_),
-      training_plan_(plan_training(setup, batches_.batch, augmentation_.crop())),
-      store_(setup.backend, training_plan_.graph),
-      program_(std::move(training_plan_), setup.backend, store_, communicator_),
-      slots_(input_slots(program_, setup.training.layout())),
+      store_(setup.backend, recipe::parameter_graph(design_of(setup, batches_, augmentation_.crop()))),
+      training_(recipe::make_training(design_of(setup, batches_, augmentation_.crop()),
+                                      {setup.backend, store_, communicator_})),
+      slots_(input_slots(*training_, setup.training.layout())),
       evaluator_(make_evaluator(setup, batches_.batch, store_)),
       peak_rate_(optim::effective_rate(config_.optim, communicator_.size(), batches_.global_batch())),
       schedule_(config_.optim, peak_rate_, {total_steps_, steps_per_epoch_}),
@@ -77,6 +81,7 @@ Trainer::Trainer(const TrainingSetup& setup)
                     "optim.schedule \"plateau\" needs evaluations, but the split val has no tiles.",
                     "Give the split val some tiles or choose another schedule.");
     }
+    draws_.resize(static_cast<std::size_t>(batches_.micro_steps));
     state_.experiment = experiment_text(config_);
     state_.tiles = setup.training.identity();
 }
@@ -90,10 +95,10 @@ RunReport Trainer::plan() const {
     report.parameters = store_.parameter_count();
     report.peak_rate = peak_rate_;
     report.groups = groups_.matches;
-    report.planned_bytes = store_.parameter_bytes() + store_.gradient_bytes() + program_.plan().bytes();
+    report.planned_bytes = store_.parameter_bytes() + store_.gradient_bytes() + training_->bytes();
     report.planned_bytes += optimizer_.bytes();
     if (evaluator_ != nullptr) {
-        report.planned_bytes += evaluator_->program().plan().bytes();
+        report.planned_bytes += evaluator_->bytes();
         report.evaluation_protocol = evaluator_->protocol();
     }
     report.planned_bytes += data::TileMemory(setup_.training.layout()).bytes() *
@@ -115,7 +120,7 @@ void Trainer::prepare() {
                                   weights.bytes());
 
     require_equal_parameters(store_, setup_.backend, communicator_);
-    program_.parameters_changed();
+    training_->parameters_changed();
 }
 
 void Trainer::start_feeding() {

@@ -31,6 +31,9 @@ device::SampleKernels& FakeBackend::sample_kernels() {
 void FakeBackend::copy_to_device(std::byte* device, const std::byte* host, std::size_t bytes) {
     std::memcpy(device, host, bytes);
 }
+void FakeBackend::copy_on_device(std::byte* to, const std::byte* from, std::size_t bytes) {
+    std::memcpy(to, from, bytes);
+}
 void FakeBackend::copy_to_host(std::byte* host, const std::byte* device, std::size_t bytes) {
     std::memcpy(host, device, bytes);
 }

@@ -20,6 +20,7 @@ class FakeBackend final : public device::Backend {
     device::FlatKernels& flat_kernels() override;
     device::SampleKernels& sample_kernels() override;
     void copy_to_device(std::byte* device, const std::byte* host, std::size_t bytes) override;
+    void copy_on_device(std::byte* to, const std::byte* from, std::size_t bytes) override;
     void copy_to_host(std::byte* host, const std::byte* device, std::size_t bytes) override;
     void synchronise() override {}
 };

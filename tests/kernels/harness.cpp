@@ -46,6 +46,9 @@ class FaultyBackend final : public device::Backend {
     void copy_to_device(std::byte* device, const std::byte* host, std::size_t bytes) override {
         inner_->copy_to_device(device, host, bytes);
     }
+    void copy_on_device(std::byte* to, const std::byte* from, std::size_t bytes) override {
+        inner_->copy_on_device(to, from, bytes);
+    }
     void copy_to_host(std::byte* host, const std::byte* device, std::size_t bytes) override {
         inner_->copy_to_host(host, device, bytes);
     }

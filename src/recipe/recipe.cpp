@@ -1,0 +1,37 @@
+#include "recipe/recipe.hpp"
+
+#include "nets/diffusion_graphs.hpp"
+
+namespace terrane::recipe {
+
+namespace {
+
+bool recurs(const Design& design) {
+    return design.model.name == "pkdiff";
+}
+
+}  // namespace
+
+graph::Graph parameter_graph(const Design& design) {
+    if (recurs(design)) {
+        const std::int64_t crop = design.crop > 0 ? design.crop : design.inputs.height;
+        return nets::DiffusionGraphs{
+            design.model, design.inputs,
+            nets::diffusion_scales(design.model.diffusion, design.inputs.height, design.inputs.width, crop),
+            design.task, design.compute}
+            .step(0);
+    }
+    return nets::build_network(design.model, design.loss, design.inputs, design.task, design.compute);
+}
+
+std::unique_ptr<Training> make_training(const Design& design, const Machine& machine) {
+    return recurs(design) ? make_diffusion_training(design, machine)
+                          : make_single_pass_training(design, machine);
+}
+
+std::unique_ptr<Inference> make_inference(const Design& design, const Machine& machine) {
+    return recurs(design) ? make_diffusion_inference(design, machine)
+                          : make_single_pass_inference(design, machine);
+}
+
+}  // namespace terrane::recipe

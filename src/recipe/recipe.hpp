@@ -1,0 +1,105 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "graph/program.hpp"
+#include "nets/network.hpp"
+
+/// What one mini-batch means for a network: most are trained by one pass and one update and answer in one
+/// pass; pkdiff goes through many passes on its own answers, each with an update of its own. Everything
+/// around that (feeding, checkpoints, schedule, evaluation, windows) is the same for all and knows only these
+/// interfaces.
+namespace terrane::recipe {
+
+/// What is to be built.
+struct Design {
+    config::Model model;
+    config::Loss loss;
+    nets::NetworkInputs inputs;
+    nets::Task task = nets::Task::train;
+    DType compute = DType::f32;
+    graph::PlanOptions plan = {};  ///< of programs that train
+    std::int64_t micro_steps = 1;  ///< of a mini-batch, when training
+    std::int64_t crop = 0;  ///< edge of the training samples; networks that cut maps cut them as training did
+};
+
+/// Where it runs; all of it outlives what is built.
+struct Machine {
+    device::Backend& backend;
+    graph::ParameterStore& store;
+    device::Collectives& collectives;
+};
+
+/// A graph with all parameters of the design, to make the ParameterStore from.
+graph::Graph parameter_graph(const Design& design);
+
+/// Input slots as of nets::build_network: the modalities, "presence" and "labels".
+class InputPorts {
+  public:
+    virtual ~InputPorts() = default;
+    virtual TensorView input(const std::string& name) const = 0;
+};
+
+/// One mini-batch as the trainer hands it out. A rank's part of micro-step m are the samples
+/// [(m * ranks + rank) * batch, ... + batch) of the global batch.
+struct MiniBatch {
+    std::uint64_t seed = 0;
+    std::int64_t step = 0;  ///< mini-batches trained before
+    std::int64_t micro_steps = 1, ranks = 1, rank = 0, batch = 1;
+
+    std::function<void(std::int64_t micro_step)> fill;  ///< brings the samples into the input slots
+    /// Told the loss of every pass of a micro-step.
+    std::function<void(std::int64_t micro_step, const graph::LossTotals&)> passed;
+    /// Called when the summed gradients of an update are complete, with this rank's totals. Changes
+    /// parameters.
+    std::function<void(const graph::LossTotals&)> update;
+
+    std::int64_t first_sample(std::int64_t micro_step) const { return (micro_step * ranks + rank) * batch; }
+    device::StepState state(std::int64_t micro_step, std::int64_t update_number) const {
+        return {.seed = seed,
+                .step = update_number,
+                .first_sample = first_sample(micro_step),
+                .pass_first = micro_step * ranks * batch,
+                .pass_samples = ranks * batch};
+    }
+};
+
+/// Trains on one mini-batch after another; keeps nothing between them.
+class Training : public InputPorts {
+  public:
+    /// Optimizer updates per mini-batch.
+    virtual std::int64_t updates() const = 0;
+    virtual void run(const MiniBatch& batch) = 0;
+    /// To be told after every change of the parameters.
+    virtual void parameters_changed() = 0;
+    /// Bytes of the programs, beside parameters and optimizer.
+    virtual std::size_t bytes() const = 0;
+};
+
+/// Evaluates (Task::evaluate: counts into the store's state "evaluation.confusion") or predicts.
+class Inference : public InputPorts {
+  public:
+    /// Runs on what the slots hold. `keys`: one number per sample that random draws depend on; equal samples
+    /// with equal keys give equal results wherever they are computed.
+    virtual void run(std::uint64_t seed, std::span<const std::int64_t> keys) = 0;
+    /// Task::predict: [batch, height, width, classes] f32, valid until the next run.
+    virtual TensorView probabilities() const = 0;
+    /// Task::evaluate: the loss of the last run.
+    virtual graph::LossTotals losses() const = 0;
+    virtual void parameters_changed() = 0;
+    virtual std::size_t bytes() const = 0;
+};
+
+std::unique_ptr<Training> make_training(const Design& design, const Machine& machine);
+std::unique_ptr<Inference> make_inference(const Design& design, const Machine& machine);
+
+// The two families.
+std::unique_ptr<Training> make_single_pass_training(const Design& design, const Machine& machine);
+std::unique_ptr<Inference> make_single_pass_inference(const Design& design, const Machine& machine);
+std::unique_ptr<Training> make_diffusion_training(const Design& design, const Machine& machine);
+std::unique_ptr<Inference> make_diffusion_inference(const Design& design, const Machine& machine);
+
+}  // namespace terrane::recipe

@@ -1,0 +1,69 @@
+#include "recipe/recipe.hpp"
+
+namespace terrane::recipe {
+
+namespace {
+
+graph::Program program_of(const Design& design, const Machine& machine) {
+    return {graph::plan_program(
+                nets::build_network(design.model, design.loss, design.inputs, design.task, design.compute),
+                machine.backend, design.plan),
+            machine.backend, machine.store, machine.collectives};
+}
+
+class SinglePassTraining final : public Training {
+  public:
+    SinglePassTraining(const Design& design, const Machine& machine)
+        : program_(program_of(design, machine)) {}
+
+    TensorView input(const std::string& name) const override { return program_.input(name); }
+    std::int64_t updates() const override { return 1; }
+    void parameters_changed() override { program_.parameters_changed(); }
+    std::size_t bytes() const override { return program_.plan().bytes(); }
+
+    void run(const MiniBatch& batch) override {
+        graph::LossTotals sum;
+        for (std::int64_t m = 0; m < batch.micro_steps; ++m) {
+            batch.fill(m);
+            program_.run_training(batch.state(m, batch.step),
+                                  {.first = m == 0, .last = m + 1 == batch.micro_steps});
+            const graph::LossTotals totals = program_.losses();
+            batch.passed(m, totals);
+            sum.sum += totals.sum;
+            sum.normaliser += totals.normaliser;
+        }
+        batch.update(sum);
+    }
+
+  private:
+    graph::Program program_;
+};
+
+class SinglePassInference final : public Inference {
+  public:
+    SinglePassInference(const Design& design, const Machine& machine)
+        : program_(program_of(design, machine)) {}
+
+    TensorView input(const std::string& name) const override { return program_.input(name); }
+    void run(std::uint64_t seed, std::span<const std::int64_t>) override {
+        program_.run_forward({.seed = seed});
+    }
+    TensorView probabilities() const override { return program_.output("probabilities"); }
+    graph::LossTotals losses() const override { return program_.losses(); }
+    void parameters_changed() override { program_.parameters_changed(); }
+    std::size_t bytes() const override { return program_.plan().bytes(); }
+
+  private:
+    graph::Program program_;
+};
+
+}  // namespace
+
+std::unique_ptr<Training> make_single_pass_training(const Design& design, const Machine& machine) {
+    return std::make_unique<SinglePassTraining>(design, machine);
+}
+std::unique_ptr<Inference> make_single_pass_inference(const Design& design, const Machine& machine) {
+    return std::make_unique<SinglePassInference>(design, machine);
+}
+
+}  // namespace terrane::recipe
