@@ -218,7 +218,7 @@ ValueId pkdiff_network(GraphBuilder& build, const config::Diffusion& diffusion, 
                        const PkdiffInputs& inputs) {
     const std::int64_t width = diffusion.width;
     const std::int64_t heads = diffusion.heads;
-    ValueId time = build.append("time", ops::TimeEmbedding{width, build.compute()}, {inputs.time});
+    ValueId time = build.append("time_mlp.0", ops::TimeEmbedding{width, build.compute()}, {inputs.time});
     time = linear(build, "time_mlp.1", time, 4 * width);
     time = activation(build, "time_mlp.2", time, ops::ActivationKind::gelu);
     time = linear(build, "time_mlp.3", time, 4 * width);
