@@ -12,6 +12,7 @@ namespace {
 ExitCode run_bench_step(Invocation& invocation) {
     bench::StepOptions options;
     options.model = nets::completed(invocation.config().model);
+    options.freeze = invocation.config().optim.freeze;
     options.inputs = network_inputs(invocation);
     options.compute = train::compute_type(invocation.text("precision", invocation.config().train.precision));
     options.steps = static_cast<int>(invocation.integer("steps", options.steps));

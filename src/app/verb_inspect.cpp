@@ -5,7 +5,9 @@
 #include "app/network_inputs.hpp"
 #include "app/output.hpp"
 #include "app/verb.hpp"
+#include "graph/freeze.hpp"
 #include "graph/summary.hpp"
+#include "nets/freezing.hpp"
 #include "train/network_setup.hpp"
 
 namespace terrane::app {
@@ -53,24 +55,24 @@ ExitCode run_inspect(Invocation& invocation) {
     const auto plan_for = [&](std::int64_t batch, graph::Recompute mode) {
         nets::NetworkInputs sized = inputs;
         sized.batch = batch;
-        return graph::plan_program(
-            nets::build_network(config.model, config.loss, sized, nets::Task::train, compute), *backend,
-            {.recompute = mode});
+        graph::Graph network =
+            nets::build_network(config.model, config.loss, sized, nets::Task::train, compute);
+        nets::freeze(network, config.model, config.optim.freeze, std::nullopt);
+        return graph::plan_program(std::move(network), *backend, {.recompute = mode});
     };
 
     const graph::ProgramPlan plan = plan_for(inputs.batch, recompute);
-    std::int64_t parameters = 0;
-    for (const graph::Value& value : plan.graph.values) {
-        if (value.kind == graph::ValueKind::parameter) parameters += value.spec.shape.elements();
-    }
+    const graph::TrainableCount count = graph::count_trainable(plan.graph);
     print_layers(plan);
     const double flops = graph::forward_flops(plan);
     print_line(fmt::format("\n{} {}  {} classes  batch {} of {} x {}  {}  on {}", config.model.name,
                            config.model.encoder, inputs.classes, inputs.batch, inputs.width, inputs.height,
                            config.train.precision, backend->description()));
-    print_line(fmt::format(
-        "parameters {}  forward {:.2f} GFLOP per step ({:.2f} per sample), training about three times that",
-        parameters, flops * 1e-9, flops * 1e-9 / static_cast<double>(inputs.batch)));
+    print_line(
+        fmt::format("parameters {} (trained {}, frozen or read by no loss {})  forward {:.2f} GFLOP per step "
+                    "({:.2f} per sample), training about three times that",
+                    count.trainable + count.frozen, count.trainable, count.frozen, flops * 1e-9,
+                    flops * 1e-9 / static_cast<double>(inputs.batch)));
     print_memory(graph::memory_table(plan, moments));
     if (recompute == graph::Recompute::blocks) {
         const std::size_t without = plan_for(inputs.batch, graph::Recompute::none).arena.bytes;

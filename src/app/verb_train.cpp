@@ -81,6 +81,10 @@ void print_plan(const Invocation& invocation, const fs::path& folder, const tile
         log::info("group \"{}\" matches {} tensors, {} parameters", group.match, group.tensors,
                   group.elements);
     }
+    if (plan.trained_parameters < plan.parameters) {
+        log::info("train {} of {} parameters; {} are frozen or read by no loss", plan.trained_parameters,
+                  plan.parameters, plan.parameters - plan.trained_parameters);
+    }
     log::info("plan  {} steps, {} per epoch, from step {}", plan.total_steps, plan.steps_per_epoch,
               plan.first_step);
 }

@@ -8,6 +8,7 @@
 #include "base/process_memory.hpp"
 #include "graph/program.hpp"
 #include "graph/summary.hpp"
+#include "nets/freezing.hpp"
 
 namespace terrane::bench {
 
@@ -123,6 +124,7 @@ StepResult measure_step(device::Backend& backend, const StepOptions& options) {
     device::SingleRank alone;
     graph::Graph network =
         nets::build_network(options.model, {}, options.inputs, nets::Task::train, options.compute);
+    nets::freeze(network, options.model, options.freeze, std::nullopt);
     graph::ParameterStore store(backend, network);
     store.initialise(1);
     graph::ProgramPlan plan =
@@ -143,7 +145,7 @@ StepResult measure_step(device::Backend& backend, const StepOptions& options) {
         program.run_training({.seed = 1, .step = step, .first_sample = 0}, {});
         const graph::LossTotals totals = program.losses();
         optimizer.update(totals.normaliser);
-        program.parameters_changed();
+        program.parameters_changed(graph::Program::Changed::trained);
         backend.synchronise();
         if (step >= options.warm_up) result.seconds.push_back(now() - begin);
         result.loss = totals.sum / totals.normaliser;

@@ -12,6 +12,7 @@ namespace terrane::bench {
 /// A training step to be timed: random inputs, forward, loss, backward and the AdamW update, on one rank.
 struct StepOptions {
     config::Model model;
+    std::vector<std::string> freeze;  ///< optim.freeze
     nets::NetworkInputs inputs;
     DType compute = DType::f32;
     int warm_up = 3;

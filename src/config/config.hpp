@@ -132,6 +132,21 @@ struct Diffusion {
     std::int64_t ensemble = 1;  ///< runs of the recursion whose results are averaged, when predicting
 };
 
+/// The encoder of setr_light and setr_mla: [model.vit].
+struct VisionTransformer {
+    std::int64_t image = 0;              ///< edge of the images that the positional embedding is for; 0: the crop
+    std::int64_t patch = 16;
+    std::int64_t depth = 12;
+    std::int64_t width = 768;
+    std::int64_t heads = 12;
+    double mlp_ratio = 4;                ///< channels inside a block's perceptron per channel of its input
+    double epsilon = 1e-6;               ///< of the layer norms
+    double dropout = -1;                 ///< -1: the network's own (setr_light 0.1, setr_mla 0)
+    std::vector<std::int64_t> taps{};    ///< blocks whose outputs are read; empty: the network's own
+    std::string head = "fudan";          ///< setr_mla: fudan, mmseg
+    double auxiliary_weight = 0.4;       ///< setr_mla: loss weight of each level's auxiliary classifier; 0: none
+};
+
 struct Model {
     std::string name = "duet";
     std::string encoder = "auto";        ///< auto (the network's own), resnet18, resnet34, resnet50, resnet101
@@ -146,6 +161,9 @@ struct Model {
     double dropout = 0.1;
     Pyramid pyramid;
     Diffusion diffusion;
+    std::string frozen = "none";         ///< none, encoder: not trained, provided its weights were loaded
+    bool frozen_dropout = false;         ///< whether frozen parts still drop out in training
+    VisionTransformer vit;
 };
 
 struct LossTerm {
@@ -201,6 +219,7 @@ struct Optim {
     double plateau_threshold = 1e-4;     ///< smallest gain that counts
     double ema_decay = 0;                ///< moving average of the weights, the ones evaluated and saved; 0: none
     std::vector<ParameterGroup> groups;
+    std::vector<std::string> freeze;     ///< regular expressions: parameters that are not trained, if loaded
 };
 
 struct Train {

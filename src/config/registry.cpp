@@ -275,9 +275,58 @@ TableOf<Diffusion> diffusion() {
     return table;
 }
 
+TableOf<VisionTransformer> vit() {
+    TableOf<VisionTransformer> table("vit", "The vision transformer of setr_light and setr_mla.");
+    table
+        .option("image", &VisionTransformer::image,
+                "edge of the images that the positional embedding is for; 0: the training crop")
+        .unit("pixels")
+        .at_least(0)
+        .at_most(8192);
+    table.option("patch", &VisionTransformer::patch, "edge of a patch, a power of two")
+        .unit("pixels")
+        .at_least(2)
+        .at_most(128);
+    table.option("depth", &VisionTransformer::depth, "blocks").at_least(1).at_most(64);
+    table.option("width", &VisionTransformer::width, "channels of a token").at_least(8).at_most(4096);
+    table.option("heads", &VisionTransformer::heads, "attention heads; they divide the width")
+        .at_least(1)
+        .at_most(64);
+    table
+        .option("mlp_ratio", &VisionTransformer::mlp_ratio,
+                "channels inside a block's perceptron per channel of a token")
+        .above(0)
+        .at_most(16);
+    table
+        .option("epsilon", &VisionTransformer::epsilon,
+                "of the layer norms: 1e-6 in timm's, MAE's and most other weights")
+        .above(0)
+        .at_most(1);
+    table
+        .option("dropout", &VisionTransformer::dropout,
+                "on attention, its projection and the perceptron; -1: 0.1 for setr_light, 0 for setr_mla")
+        .at_least(-1)
+        .below(1);
+    table
+        .option("taps", &VisionTransformer::taps,
+                "blocks whose outputs the decoder reads, from 0; empty: 0, depth / 2 and depth - 1 for "
+                "setr_light, "
+                "the last of each quarter for setr_mla")
+        .at_least(0)
+        .at_most(63);
+    table.option("head", &VisionTransformer::head, "setr_mla: the authors' head or MMSegmentation's")
+        .one_of({"fudan", "mmseg"});
+    table
+        .option("auxiliary_weight", &VisionTransformer::auxiliary_weight,
+                "setr_mla: loss weight of each level's classifier, in training only; 0: none")
+        .at_least(0);
+    return table;
+}
+
 TableOf<Model> model() {
     TableOf<Model> table("model", "The network.");
-    table.option("name", &Model::name, "architecture").one_of({"duet", "pspnet", "deeplabv3", "pkdiff"});
+    table.option("name", &Model::name, "architecture")
+        .one_of({"duet", "pspnet", "deeplabv3", "setr_light", "setr_mla", "pkdiff"});
     table
         .option("encoder", &Model::encoder,
                 "the encoder; auto: resnet18 for duet, resnet50 for pspnet and deeplabv3")
@@ -295,10 +344,10 @@ TableOf<Model> model() {
         .at_least(0)
         .at_most(16);
     table
-        .option(
-            "norm", &Model::norm,
-            "normalisation layers: per rank, over all ranks, or over channel groups; auto: batch for duet, "
-            "sync_batch for pspnet and deeplabv3")
+        .option("norm", &Model::norm,
+                "normalisation layers: per rank, over all ranks, or over channel groups; auto: batch for "
+                "duet and "
+                "setr_light, sync_batch for the others")
         .one_of({"auto", "batch", "sync_batch", "group"});
     table
         .option("modality_dropout", &Model::modality_dropout,
@@ -321,6 +370,12 @@ TableOf<Model> model() {
     table.option("dropout", &Model::dropout, "dropout before the classifier").at_least(0).below(1);
     table.table(&Model::pyramid, pyramid());
     table.table(&Model::diffusion, diffusion());
+    table
+        .option("frozen", &Model::frozen,
+                "encoder: its parameters are not trained, provided train.init_weights holds them")
+        .one_of({"none", "encoder"});
+    table.option("frozen_dropout", &Model::frozen_dropout, "whether frozen parts still drop out in training");
+    table.table(&Model::vit, vit());
     return table;
 }
 
@@ -436,6 +491,9 @@ TableOf<Optim> optim() {
         .at_least(0)
         .below(1);
     table.list(&Optim::groups, parameter_group(), by_index<Optim>);
+    table.option(
+        "freeze", &Optim::freeze,
+        "regular expressions: parameters that are not trained, provided train.init_weights holds them");
     return table;
 }
 

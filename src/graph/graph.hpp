@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -44,6 +45,8 @@ struct Node {
     std::vector<ValueId> inputs;
     std::vector<ValueId> outputs;
     int block = -1;  ///< block of recomputation it belongs to (graph/recompute.hpp), -1: none
+    std::optional<device::Mode> mode =
+        {};  ///< how the node runs where that is not the graph's mode: graph/freeze.hpp
 };
 
 /// A network as a static graph: nodes in an order in which every input is produced before it is read.

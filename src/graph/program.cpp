@@ -88,6 +88,8 @@ void Program::bind_nodes() {
             const TensorView view = view_of(node.inputs[i]);
             const bool kept = (backward.inputs >> i & 1u) != 0;
             const bool parameter = plan_.graph.value(node.inputs[i]).kind == ValueKind::parameter;
+            memory.is_trained =
+                memory.is_trained || plan_.graph.value(node.inputs[i]).trainable == Trainable::yes;
             memory.inputs.push_back(view);
             memory.backward_inputs.push_back({kept ? late_view_of(node.inputs[i]).data : nullptr, view.spec});
             memory.parameters.push_back({parameter ? view.data : nullptr, view.spec});
@@ -182,8 +184,9 @@ TensorView Program::output(const std::string& name) const {
     return {};
 }
 
-void Program::parameters_changed() {
+void Program::parameters_changed(Changed changed) {
     for (std::size_t n = 0; n < nodes_.size(); ++n) {
+        if (changed == Changed::trained && !nodes_[n].is_trained) continue;
         plan_.schedule.plans[n]->on_parameters_changed(nodes_[n].parameters, nodes_[n].persistent);
     }
 }

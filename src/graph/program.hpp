@@ -38,8 +38,11 @@ class Program {
     /// A named output; valid until the next run.
     TensorView output(const std::string& name) const;
 
-    /// Tells every plan that the store's parameters have changed (after each update, after loading).
-    void parameters_changed();
+    /// Which parameters may differ from what plans have seen: all after loading, the trained ones after an
+    /// update.
+    enum class Changed { all, trained };
+    /// Tells plans that the store's parameters have changed.
+    void parameters_changed(Changed changed = Changed::all);
 
     /// Runs all forward steps (of an inference graph, or of a training graph without its backward part).
     void run_forward(const device::StepState& state);
@@ -80,6 +83,7 @@ class Program {
         std::byte* persistent = nullptr;
         double* exchange = nullptr;
         std::int64_t forward_exchange = 0, backward_exchange = 0;
+        bool is_trained = false;  ///< whether any of the parameters is
     };
 
     TensorView view_of(ValueId id) const;

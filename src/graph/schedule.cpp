@@ -72,8 +72,8 @@ class Scheduler {
             const Node& node = graph_.nodes[n];
             const ops::OpDescriptor descriptor = graph_.descriptor(node);
             try {
-                schedule_.plans.push_back(
-                    backend_.make_plan({descriptor, graph_.mode, schedule_.gradient_wanted[n]}));
+                schedule_.plans.push_back(backend_.make_plan(
+                    {descriptor, node.mode.value_or(graph_.mode), schedule_.gradient_wanted[n]}));
             } catch (const Error& error) {
                 throw error.with_context(fmt::format("{} '{}'", ops::name_of(node.op), node.name));
             }

@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <array>
 
+#include "graph/freeze.hpp"
 #include "nets/deeplabv3.hpp"
 #include "nets/duet.hpp"
 #include "nets/pkdiff.hpp"
 #include "nets/pspnet.hpp"
+#include "nets/setr.hpp"
 
 namespace terrane::nets {
 
@@ -22,6 +24,7 @@ struct Network {
     std::string_view encoder;
     std::int64_t output_stride;
     std::string_view norm;
+    double transformer_dropout = 0;
 };
 
 constexpr std::array networks{
@@ -29,6 +32,8 @@ constexpr std::array networks{
     Network{"pspnet", pspnet, "resnet50", 8, "sync_batch"},
     Network{"deeplabv3", deeplabv3, "resnet50", 8, "sync_batch"},
     Network{"pkdiff", pkdiff, "resnet18", 16, "group"},
+    Network{"setr_light", setr_light, "vit", 16, "batch", 0.1},
+    Network{"setr_mla", setr_mla, "vit", 16, "sync_batch"},
 };
 
 /// Prefixes of everything that belongs to auxiliary heads.
@@ -157,6 +162,7 @@ config::Model completed(const config::Model& model) {
     const Network& network = network_called(model.name);
     config::Model result = model;
     if (result.encoder == "auto") result.encoder = network.encoder;
+    if (result.vit.dropout < 0) result.vit.dropout = network.transformer_dropout;
     if (result.norm == "auto") result.norm = network.norm;
     if (result.output_stride == 0) result.output_stride = network.output_stride;
     return result;
@@ -204,7 +210,9 @@ graph::Graph build_network(const config::Model& model, const config::Loss& loss,
     }
     build.output("logits", logits.value);
     for (const AuxiliaryHead& head : heads.auxiliary) build.output(head.name + ".logits", head.logits.value);
-    return build.finish();
+    graph::Graph graph = build.finish();
+    if (task == Task::train) graph::exclude_unused(graph);
+    return graph;
 }
 
 }  // namespace terrane::nets

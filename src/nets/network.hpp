@@ -45,7 +45,7 @@ config::Model completed(const config::Model& model);
 
 /// Builds a network by model.name with activations of type `compute` (f32, bf16). The model need not be
 /// completed. The loss is the sum over the terms of loss.terms of the main logits' and, when training, each
-/// auxiliary head's loss times the head's weight.
+/// auxiliary head's loss times the head's weight. Parameters that no loss depends on are not trainable.
 /// Throws Error E0542 for an unknown name or sizes that do not fit the network.
 graph::Graph build_network(const config::Model& model, const config::Loss& loss, const NetworkInputs& inputs,
                            Task task, DType compute);

@@ -1,5 +1,6 @@
 #include "recipe/recipe.hpp"
 
+#include "graph/freeze.hpp"
 #include "nets/diffusion_graphs.hpp"
 
 namespace terrane::recipe {
@@ -21,7 +22,14 @@ graph::Graph parameter_graph(const Design& design) {
             design.task, design.compute}
             .step(0);
     }
-    return nets::build_network(design.model, design.loss, design.inputs, design.task, design.compute);
+    graph::Graph network =
+        nets::build_network(design.model, design.loss, design.inputs, design.task, design.compute);
+    if (design.task == nets::Task::train) {
+        graph::freeze(
+            network, [&](const std::string& name) { return design.frozen.count(name) > 0; },
+            design.model.frozen_dropout ? graph::FrozenDropout::on : graph::FrozenDropout::off);
+    }
+    return network;
 }
 
 std::unique_ptr<Training> make_training(const Design& design, const Machine& machine) {

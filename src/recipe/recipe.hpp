@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <memory>
+#include <set>
 #include <span>
 #include <string>
 
@@ -23,6 +24,7 @@ struct Design {
     DType compute = DType::f32;
     graph::PlanOptions plan = {};  ///< of programs that train
     std::int64_t micro_steps = 1;  ///< of a mini-batch, when training
+    std::set<std::string> frozen = {};  ///< parameters that are not trained: graph/freeze.hpp
     std::int64_t crop = 0;  ///< edge of the training samples; networks that cut maps cut them as training did
 };
 

@@ -5,9 +5,7 @@ namespace terrane::recipe {
 namespace {
 
 graph::Program program_of(const Design& design, const Machine& machine) {
-    return {graph::plan_program(
-                nets::build_network(design.model, design.loss, design.inputs, design.task, design.compute),
-                machine.backend, design.plan),
+    return {graph::plan_program(parameter_graph(design), machine.backend, design.plan),
             machine.backend, machine.store, machine.collectives};
 }
 
@@ -18,7 +16,11 @@ class SinglePassTraining final : public Training {
 
     TensorView input(const std::string& name) const override { return program_.input(name); }
     std::int64_t updates() const override { return 1; }
-    void parameters_changed() override { program_.parameters_changed(); }
+    /// An update changes the trained parameters only; frozen ones stay packed.
+    void parameters_changed() override {
+        using Changed = graph::Program::Changed;
+        program_.parameters_changed(updating_ ? Changed::trained : Changed::all);
+    }
     std::size_t bytes() const override { return program_.plan().bytes(); }
 
     void run(const MiniBatch& batch) override {
@@ -32,11 +34,14 @@ class SinglePassTraining final : public Training {
             sum.sum += totals.sum;
             sum.normaliser += totals.normaliser;
         }
+        updating_ = true;
         batch.update(sum);
+        updating_ = false;
     }
 
   private:
     graph::Program program_;
+    bool updating_ = false;
 };
 
 class SinglePassInference final : public Inference {

@@ -52,6 +52,17 @@ void each_field(Model& model, const Field& field) {
     field("diffusion.pk_targets", model.diffusion.pk_targets);
     field("diffusion.pk_estimator", model.diffusion.pk_estimator);
     field("diffusion.ensemble", model.diffusion.ensemble);
+    field("vit.image", model.vit.image);
+    field("vit.patch", model.vit.patch);
+    field("vit.depth", model.vit.depth);
+    field("vit.width", model.vit.width);
+    field("vit.heads", model.vit.heads);
+    field("vit.mlp_ratio", model.vit.mlp_ratio);
+    field("vit.epsilon", model.vit.epsilon);
+    field("vit.dropout", model.vit.dropout);
+    field("vit.taps", model.vit.taps);
+    field("vit.head", model.vit.head);
+    field("vit.auxiliary_weight", model.vit.auxiliary_weight);
 }
 
 Json json_of(const device::BandNormalisation& band) {

@@ -38,6 +38,7 @@ struct RunReport {
     std::int64_t first_step = 0;  ///< 0, or where the run is resumed
     std::string resumed_from;     ///< the checkpoint, or empty
     std::int64_t parameters = 0;
+    std::int64_t trained_parameters = 0;
     double peak_rate = 0;                  ///< optim.lr after optim.lr_scale
     std::vector<optim::RuleMatch> groups;  ///< what each rule of optim.groups matched
     std::size_t planned_bytes = 0;         ///< parameters, gradients, moments, programs, tiles read ahead

@@ -80,6 +80,7 @@ std::string to_json(const RunState& state) {
                          {"stalled", state.plateau.stalled},
                          {"reductions", state.plateau.reductions}}},
                        {"tiles", state.tiles},
+                       {"frozen", state.frozen},
                        {"experiment", state.experiment}};
     return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
@@ -97,6 +98,7 @@ RunState run_state_from_json(const std::string& text, const std::string& file) {
                          plateau.value("stalled", std::int64_t{0}),
                          plateau.value("reductions", std::int64_t{0})};
         state.tiles = json.at("tiles").get<std::string>();
+        if (json.contains("frozen")) state.frozen = json.at("frozen").get<std::vector<std::string>>();
         state.experiment = json.at("experiment").get<std::string>();
         if (state.step < 0) throw std::runtime_error("its step is negative");
         return state;

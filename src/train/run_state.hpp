@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "config/config.hpp"
 #include "optim/plateau.hpp"
@@ -15,8 +16,9 @@ struct RunState {
     double best_score = -1;
     std::int64_t best_step = -1;
     optim::PlateauState plateau;
-    std::string experiment;  ///< experiment_text of the run
-    std::string tiles;       ///< TileSource::identity of the training tiles
+    std::string experiment;           ///< experiment_text of the run
+    std::string tiles;                ///< TileSource::identity of the training tiles
+    std::vector<std::string> frozen{};  ///< parameters that the run leaves as they were loaded
 };
 
 /// The part of the configuration that decides what is learned, as TOML. Two runs with equal texts, equal

@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 
 #include "comm/communicator.hpp"
 #include "config/config.hpp"
@@ -66,6 +67,8 @@ class Trainer {
     void load_initial_weights();  ///< from train.init_weights, on rank 0
     void resume(const std::filesystem::path& checkpoint);
     std::filesystem::path checkpoint_to_resume();
+    std::set<std::string> loaded_parameters(const graph::Graph& network);
+    recipe::Design frozen_design();
     void save(SaveFailure on_failure);
     void write_checkpoint();
     bool evaluation_is_due() const;
@@ -84,6 +87,10 @@ class Trainer {
     data::TrainingOrder order_;
     std::int64_t steps_per_epoch_;
     std::int64_t total_steps_;
+    CheckpointFolder checkpoints_;
+    std::filesystem::path resume_from_;  ///< the checkpoint that this run continues; empty: none
+    RunState state_;
+    recipe::Design design_;
     graph::ParameterStore store_;
     std::unique_ptr<recipe::Training> training_;
     data::InputSlots slots_;
@@ -92,8 +99,6 @@ class Trainer {
     optim::Schedule schedule_;
     optim::ParameterGroups groups_;
     optim::Optimizer optimizer_;
-    CheckpointFolder checkpoints_;
-    RunState state_;
     std::unique_ptr<data::Feeder> feeder_;  ///< made by start_feeding(), at the step where the run begins
     std::string resumed_from_;
     std::int64_t saved_step_ = -1;

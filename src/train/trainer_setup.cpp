@@ -1,4 +1,7 @@
+#include <sstream>
+
 #include "base/log.hpp"
+#include "nets/freezing.hpp"
 #include "optim/parameter_groups.hpp"
 #include "train/class_weights.hpp"
 #include "train/model_files.hpp"
@@ -48,8 +51,9 @@ std::unique_ptr<Evaluator> make_evaluator(const TrainingSetup& setup, std::int64
 }
 
 ModelDescription description_of(const TrainingSetup& setup, std::int64_t crop) {
-    return {nets::completed(setup.config.model), setup.training.layout().modalities, setup.config.classes,
-            crop};
+    config::Model model = nets::completed(setup.config.model);
+    if (model.vit.image == 0) model.vit.image = crop;  // what a positional embedding was trained for
+    return {model, setup.training.layout().modalities, setup.config.classes, crop};
 }
 
 }  // namespace
@@ -65,17 +69,18 @@ Trainer::Trainer(const TrainingSetup& setup)
       order_(sampler_, augmentation_, batches_, communicator_.rank()),
       steps_per_epoch_(sampler_.steps_per_epoch(batches_.global_batch())),
       total_steps_(config_.train.steps > 0 ? config_.train.steps : config_.train.epochs * steps_per_epoch_),
-      store_(setup.backend, recipe::parameter_graph(design_of(setup, batches_, augmentation_.crop()))),
-      training_(recipe::make_training(design_of(setup, batches_, augmentation_.crop()),
-                                      {setup.backend, store_, communicator_})),
+      checkpoints_(setup.checkpoints),
+      resume_from_(checkpoint_to_resume()),
+      design_(frozen_design()),
+      store_(setup.backend, recipe::parameter_graph(design_)),
+      training_(recipe::make_training(design_, {setup.backend, store_, communicator_})),
       slots_(input_slots(*training_, setup.training.layout())),
       evaluator_(make_evaluator(setup, batches_.batch, store_)),
       peak_rate_(optim::effective_rate(config_.optim, communicator_.size(), batches_.global_batch())),
       schedule_(config_.optim, peak_rate_, {total_steps_, steps_per_epoch_}),
       groups_(groups_of(store_, config_.optim)),
       optimizer_(config_.optim, groups_.segments, static_cast<std::int64_t>(store_.trainable_values().size()),
-                 setup.backend),
-      checkpoints_(setup.checkpoints) {
+                 setup.backend) {
     if (config_.optim.schedule == "plateau" && evaluator_ == nullptr) {
         throw Error(ExitCode::config_invalid, 511,
                     "optim.schedule \"plateau\" needs evaluations, but the split val has no tiles.",
@@ -84,6 +89,46 @@ Trainer::Trainer(const TrainingSetup& setup)
     draws_.resize(static_cast<std::size_t>(batches_.micro_steps));
     state_.experiment = experiment_text(config_);
     state_.tiles = setup.training.identity();
+}
+
+// What a run continues has its frozen parameters written down; a new run freezes what it will load.
+std::set<std::string> Trainer::loaded_parameters(const graph::Graph& network) {
+    std::string joined;
+    if (communicator_.rank() == 0) {
+        if (resume_from_.empty()) {
+            for (const std::string& name :
+                 names_that_load(config_.import_rules, config_.train.init_weights, network)) {
+                joined += name + "\n";
+            }
+        } else {
+            for (const std::string& name : load_run_state(resume_from_ / state_file).frozen) joined += name + "\n";
+        }
+    }
+    communicator_.broadcast(joined, 0);
+    std::set<std::string> names;
+    std::istringstream lines(joined);
+    for (std::string name; std::getline(lines, name);) names.insert(name);
+    return names;
+}
+
+recipe::Design Trainer::frozen_design() {
+    recipe::Design design = design_of(setup_, batches_, augmentation_.crop());
+    if (config_.model.frozen == "none" && config_.optim.freeze.empty()) return design;
+    if (config_.model.name == "pkdiff") {
+        throw Error(ExitCode::config_invalid, 512, "pkdiff is trained as a whole: nothing of it can be frozen.",
+                    "Remove model.frozen and optim.freeze.");
+    }
+    graph::Graph network = recipe::parameter_graph(design);
+    const nets::Frozen frozen =
+        nets::freeze(network, config_.model, config_.optim.freeze, loaded_parameters(network));
+    state_.frozen = frozen.names;
+    design.frozen = {frozen.names.begin(), frozen.names.end()};
+    if (!frozen.unloaded.empty() && resume_from_.empty() && communicator_.rank() == 0) {
+        log::warning("{} tensors that were to be frozen are not in train.init_weights and are trained: {}{}",
+                     frozen.unloaded.size(), frozen.unloaded.front(),
+                     frozen.unloaded.size() > 1 ? ", ..." : "");
+    }
+    return design;
 }
 
 RunReport Trainer::plan() const {
@@ -95,6 +140,7 @@ RunReport Trainer::plan() const {
     report.parameters = store_.parameter_count();
     report.peak_rate = peak_rate_;
     report.groups = groups_.matches;
+    report.trained_parameters = store_.trainable_count();
     report.planned_bytes = store_.parameter_bytes() + store_.gradient_bytes() + training_->bytes();
     report.planned_bytes += optimizer_.bytes();
     if (evaluator_ != nullptr) {
@@ -107,11 +153,10 @@ RunReport Trainer::plan() const {
 }
 
 void Trainer::prepare() {
-    const fs::path checkpoint = checkpoint_to_resume();
-    if (checkpoint.empty()) {
+    if (resume_from_.empty()) {
         initialise_weights();
     } else {
-        resume(checkpoint);
+        resume(resume_from_);
     }
     const TensorView weights = store_.state("loss.class_weights");
     const std::vector<float> values =

@@ -1,0 +1,7 @@
+"""The PyTorch twin of src/nets/setr_light.cpp."""
+
+from .setr import SetrLight
+
+
+def build(case):
+    return SetrLight(case)
