@@ -1,15 +1,18 @@
 #include <fmt/format.h>
 
-#include <cmath>
+#include <algorithm>
 #include <memory>
+#include <optional>
 
 #include "app/backend_choice.hpp"
 #include "app/banner.hpp"
 #include "app/memory_budget.hpp"
 #include "app/output.hpp"
 #include "app/verb.hpp"
+#include "base/leftovers.hpp"
 #include "base/log.hpp"
 #include "base/process_memory.hpp"
+#include "predict/heartbeat.hpp"
 #include "predict/network_classifier.hpp"
 #include "predict/raster_scene.hpp"
 #include "predict/scene_choice.hpp"
@@ -24,9 +27,6 @@ namespace terrane::app {
 namespace {
 
 namespace fs = std::filesystem;
-
-// While one rank still computes or the first one puts a map together, the others wait in a collective.
-constexpr std::chrono::hours longest_prediction{24 * 30};
 
 train::ModelDescription description_of(const fs::path& weights) {
     if (auto description = train::read_model_description(weights)) return *std::move(description);
@@ -138,9 +138,10 @@ void prepare_folders(const Invocation& invocation, const std::vector<Job>& jobs)
 class ScenePredictor {
   public:
     ScenePredictor(const Invocation& invocation, const predict::SceneChoice& choice,
-                   predict::NetworkClassifier& classifier)
+                   predict::NetworkClassifier& classifier, predict::Heartbeat& heartbeat)
         : config_(choice.config),
           classifier_(classifier),
+          heartbeat_(heartbeat),
           console_(report::choose_progress(invocation.world().rank() == 0 ? config_.runtime.progress : "none",
                                            report::error_stream_is_terminal())) {
         settings_.overlap = config_.predict.overlap;
@@ -159,7 +160,11 @@ class ScenePredictor {
         if (config_.runtime.dry_run) return;
         const predict::SceneReport report = predict_scene(
             scene, scene.grid(), classifier_, job.products, plan, communicator,
-            [&](const predict::RankProgress& state) { show(*job.files, state, communicator.size()); });
+            [&](const predict::RankProgress& state) {
+                heartbeat_.beat();
+                show(*job.files, state, communicator.size());
+            },
+            [&] { heartbeat_.beat(); });
         if (!speaks) return;
         if (report.windows == 0)
             log::warning("scene {} has no valid pixel: its map holds nodata only", job.files->id);
@@ -207,8 +212,23 @@ class ScenePredictor {
 
     const config::Config& config_;
     predict::NetworkClassifier& classifier_;
+    predict::Heartbeat& heartbeat_;
     predict::SceneSettings settings_;
     report::Console console_;
+};
+
+/// Lets waiting ranks listen to the others for as long as it lives.
+class WaitForSigns {
+  public:
+    WaitForSigns(comm::World& world, predict::Heartbeat* heartbeat) : world_(world) {
+        if (heartbeat != nullptr) world.set_others_work([heartbeat] { return heartbeat->others_beat(); });
+    }
+    ~WaitForSigns() { world_.set_others_work({}); }
+    WaitForSigns(const WaitForSigns&) = delete;
+    WaitForSigns& operator=(const WaitForSigns&) = delete;
+
+  private:
+    comm::World& world_;
 };
 
 ExitCode run_predict(Invocation& invocation) {
@@ -225,9 +245,18 @@ ExitCode run_predict(Invocation& invocation) {
     train::load_model(weights, classifier.parameters(), *backend);
     classifier.parameters_changed();
 
+    // While one rank still computes or the first one puts a map together, the others wait in a collective;
+    // for how long nobody knows, so that a rank counts as lost only when no rank shows any life.
     comm::World& world = invocation.world();
-    ScenePredictor predictor(invocation, choice, classifier);
-    world.set_collective_timeout(longest_prediction);
+    std::optional<predict::PartsFolder> signs;
+    if (world.size() > 1 && !choice.config.runtime.dry_run) {
+        std::string owner = process_tag() + ".alive";
+        invocation.communicator().broadcast(owner, 0);
+        signs.emplace(jobs.front().products.map, owner);
+    }
+    predict::Heartbeat heartbeat(signs ? signs->path() : fs::path(), world.rank());
+    const WaitForSigns waiting(world, signs ? &heartbeat : nullptr);
+    ScenePredictor predictor(invocation, choice, classifier, heartbeat);
     const auto ranks = static_cast<std::size_t>(world.size());
     // Many scenes are dealt out whole; few are shared by all ranks.
     if (ranks > 1 && jobs.size() >= 2 * ranks) {
@@ -239,7 +268,7 @@ ExitCode run_predict(Invocation& invocation) {
     } else {
         for (const Job& job : jobs) predictor.run(job, invocation.communicator());
     }
-    world.set_collective_timeout(std::chrono::duration<double>(choice.config.runtime.collective_timeout));
+    invocation.communicator().barrier();  // before the first of them clears the folder of the signs
     return ExitCode::done;
 }
 

@@ -1,5 +1,7 @@
 #include "base/error.hpp"
 
+#include "base/printable.hpp"
+
 namespace terrane {
 
 namespace {
@@ -12,11 +14,11 @@ std::string full_text(int number, const std::string& message, const std::string&
 }  // namespace
 
 Error::Error(ExitCode exit_code, int number, const std::string& message, std::string fix)
-    : std::runtime_error(full_text(number, message, fix)),
+    : std::runtime_error(printable(full_text(number, message, fix))),
       exit_code_(exit_code),
       number_(number),
-      message_(message),
-      fix_(std::move(fix)) {}
+      message_(printable(message)),
+      fix_(printable(fix)) {}
 
 Error Error::with_context(const std::string& where) const {
     return Error(exit_code_, number_, where + ": " + message_, fix_);

@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "base/error.hpp"
+#include "base/printable.hpp"
 
 namespace terrane::log {
 
@@ -76,7 +77,7 @@ void write(Level level, const std::string& message) {
         const std::string rank =
             current.ranks > 1 && level >= Level::warning ? fmt::format("[rank {}] ", current.rank) : "";
         const std::string kind = level == Level::warning ? "warning: " : "";
-        text = rank + kind + message;
+        text = rank + kind + printable(message, LineBreaks::keep);
     }
     logger().log(spdlog::level::info, text);
 }

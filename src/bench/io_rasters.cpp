@@ -159,7 +159,8 @@ MapWriting measure_map_writing(const config::Config& config, const fs::path& fol
                     if (rows > 0) parts.push_back({part_file(r), {0, first_row_of(r), edge, rows}});
                 }
                 raster::RasterMosaic mosaic(folder / "map.tif", grid,
-                                            map_format(config, raster::RasterLayout::cloud_optimized), parts);
+                                            map_format(config, raster::RasterLayout::cloud_optimized), parts,
+                                            folder / "whole.tif");
                 mosaic.publish();
             });
             result.assembling_pixels_per_second = static_cast<double>(edge * edge) / assembling;

@@ -39,7 +39,7 @@ void MpiCommunicator::close() {
 }
 
 void MpiCommunicator::complete(std::span<MPI_Request> requests, const char* what) {
-    const auto start = std::chrono::steady_clock::now();
+    auto start = std::chrono::steady_clock::now();
     for (int polls = 0;; ++polls) {
         int done = 0;
         TERRANE_MPI_CHECK(
@@ -47,6 +47,10 @@ void MpiCommunicator::complete(std::span<MPI_Request> requests, const char* what
         if (done != 0) return;
         if (polls < polls_before_yield) continue;
         if (std::chrono::steady_clock::now() - start > timeout_) {
+            if (others_work_ && others_work_()) {
+                start = std::chrono::steady_clock::now();
+                continue;
+            }
             throw Error(
                 ExitCode::peer_lost, 802,
                 fmt::format("a rank did not take part in '{}' within {:g} s.", what, timeout_.count()),

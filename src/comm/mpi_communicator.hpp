@@ -3,6 +3,7 @@
 #include <mpi.h>
 
 #include <chrono>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -36,6 +37,8 @@ class MpiCommunicator final : public Communicator {
     void barrier() override;
 
     void set_timeout(std::chrono::duration<double> limit) { timeout_ = limit; }
+    /// See World::set_others_work.
+    void set_others_work(std::function<bool()> others_work) { others_work_ = std::move(others_work); }
     bool has_started_sums() const;
     void close();
 
@@ -58,6 +61,7 @@ class MpiCommunicator final : public Communicator {
     int rank_ = 0;
     int size_ = 1;
     std::chrono::duration<double> timeout_ = std::chrono::seconds(1800);
+    std::function<bool()> others_work_;
     std::vector<Started> started_;
     std::vector<MPI_Request> requests_;  // of the blocking reductions
     Ticket next_ticket_ = 1;

@@ -172,6 +172,12 @@ void World::set_collective_timeout(std::chrono::duration<double> limit) {
     state_->node->set_timeout(limit);
 }
 
+void World::set_others_work(const std::function<bool()>& others_work) {
+    if (state_->mpi == nullptr) return;
+    state_->mpi->set_others_work(others_work);
+    state_->node->set_others_work(others_work);
+}
+
 int World::fail(const std::exception_ptr& exception) {
     State& state = *state_;
     const Failure failure = describe_failure(exception);

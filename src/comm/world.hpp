@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <exception>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -47,6 +48,9 @@ class World {
 
     /// After this long a collective ends with E0802.
     void set_collective_timeout(std::chrono::duration<double> limit);
+    /// Asked by a waiting rank when that time has passed: true begins it anew, for work whose ranks finish
+    /// far apart. An empty function takes the question back.
+    void set_others_work(const std::function<bool()>& others_work);
 
     /// Reports an exception that ended this rank's work and returns its exit code. If all ranks failed, each
     /// distinct error is printed once and all ranks get the code of the lowest rank; otherwise this rank

@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "base/error.hpp"
+#include "base/leftovers.hpp"
 #include "base/log.hpp"
 
 namespace terrane::predict {
@@ -144,6 +145,7 @@ void MapProducts::check(Existing existing) const {
 
 PartsFolder::PartsFolder(const std::filesystem::path& map, const std::string& owner) : path_(map) {
     path_ += ".parts-" + owner;
+    remove_leftovers(map.parent_path(), map.filename().string() + ".parts-");
     std::error_code failure;
     std::filesystem::create_directory(path_, failure);
     if (!std::filesystem::is_directory(path_)) {
@@ -160,6 +162,10 @@ PartsFolder::~PartsFolder() {
         if (!failure) return;
     }
     log::warning("{} could not be removed: {}.", path_.string(), failure.message());
+}
+
+std::filesystem::path PartsFolder::whole(const std::string& product) const {
+    return path_ / (product + ".tif");
 }
 
 std::filesystem::path PartsFolder::part(const std::string& product, std::size_t index) const {
@@ -226,13 +232,15 @@ void BlockWriter::finish() {
 }
 
 void assemble_products(const MapProducts& products, const raster::Grid& scene,
-                       const std::vector<Block>& blocks, const PartsFolder& folder) {
+                       const std::vector<Block>& blocks, const PartsFolder& folder,
+                       const std::function<void()>& working) {
     const auto mosaic = [&](const std::filesystem::path& path, const std::string& product,
                             raster::RasterFormat format) {
         std::vector<raster::MosaicPart> parts;
         for (std::size_t b = 0; b < blocks.size(); ++b)
             parts.push_back({folder.part(product, b), window_of(blocks[b])});
-        return std::make_unique<raster::RasterMosaic>(path, scene, std::move(format), parts);
+        return std::make_unique<raster::RasterMosaic>(path, scene, std::move(format), parts,
+                                                      folder.whole(product), working);
     };
     // Everything is built before anything gets its name.
     std::vector<std::unique_ptr<raster::RasterMosaic>> mosaics;

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -52,7 +53,8 @@ struct MapProducts {
 /// A folder for what the ranks write before it is put together, removed with everything in it at the end.
 class PartsFolder {
   public:
-    /// `owner` makes the folder's name and is the same on all ranks. Creating it is every rank's right.
+    /// `owner` is the process_tag of the first rank. Creating the folder is every rank's right. Folders that
+    /// killed processes of this host left for the same map are removed.
     PartsFolder(const std::filesystem::path& map, const std::string& owner);
     ~PartsFolder();
     PartsFolder(const PartsFolder&) = delete;
@@ -60,6 +62,10 @@ class PartsFolder {
 
     /// The part of a product ("map", "confidence", "scores") that block `index` makes.
     std::filesystem::path part(const std::string& product, std::size_t index) const;
+
+    const std::filesystem::path& path() const { return path_; }
+    /// Where a whole product is built before it gets its name.
+    std::filesystem::path whole(const std::string& product) const;
 
   private:
     std::filesystem::path path_;
@@ -86,8 +92,10 @@ class BlockWriter {
     std::optional<raster::RasterWriter> map_writer_, confidence_writer_, scores_writer_;
 };
 
-/// Puts the parts of all blocks together and publishes the products, the map last. For one rank.
+/// Puts the parts of all blocks together and publishes the products, the map last. For one rank; `working` is
+/// called many times meanwhile and must not throw.
 void assemble_products(const MapProducts& products, const raster::Grid& scene,
-                       const std::vector<Block>& blocks, const PartsFolder& folder);
+                       const std::vector<Block>& blocks, const PartsFolder& folder,
+                       const std::function<void()>& working = {});
 
 }  // namespace terrane::predict

@@ -1,13 +1,12 @@
 #include "predict/scene_predictor.hpp"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <chrono>
 #include <numeric>
 
 #include "base/error.hpp"
+#include "base/leftovers.hpp"
 #include "base/process_memory.hpp"
 #include "predict/block_predictor.hpp"
 
@@ -65,12 +64,13 @@ ScenePlan plan_scene(const SceneSource& source, const WindowClassifier& classifi
 SceneReport predict_scene(SceneSource& source, const raster::Grid& grid, WindowClassifier& classifier,
                           const MapProducts& products, const ScenePlan& plan,
                           comm::Communicator& communicator,
-                          const std::function<void(const RankProgress&)>& progress) {
+                          const std::function<void(const RankProgress&)>& progress,
+                          const std::function<void()>& working) {
     const double start = now();
     TERRANE_ASSERT(static_cast<std::int64_t>(products.classes.size()) == classifier.classes(),
                    "{} classes in the map, {} in the network", products.classes.size(), classifier.classes());
     raster::limit_raster_cache(plan.raster_cache);
-    std::string owner = std::to_string(::getpid());
+    std::string owner = process_tag();
     communicator.broadcast(owner, 0);
     const PartsFolder folder(products.map, owner);
 
@@ -109,7 +109,7 @@ SceneReport predict_scene(SceneSource& source, const raster::Grid& grid, WindowC
     const double own_seconds = now() - start;
     std::array<double, 3> sums{static_cast<double>(state.windows), state.waited_seconds, own_seconds};
     communicator.sum(sums);
-    if (communicator.rank() == 0) assemble_products(products, grid, blocks, folder);
+    if (communicator.rank() == 0) assemble_products(products, grid, blocks, folder, working);
     std::array<std::int64_t, 1> peak{static_cast<std::int64_t>(process_memory().peak)};
     communicator.max(peak);
 

@@ -49,10 +49,12 @@ ScenePlan plan_scene(const SceneSource& source, const WindowClassifier& classifi
 
 /// Predicts a scene and writes its products: every rank its blocks, the first rank puts them together.
 /// Collective. The files' bytes do not depend on the number of ranks, the memory or the batch. After an error
-/// nothing of it is left. Throws the errors of the source and E0903.
+/// nothing of it is left. `working` is called often while the result is put together and must not throw.
+/// Throws the errors of the source and E0903.
 SceneReport predict_scene(SceneSource& source, const raster::Grid& grid, WindowClassifier& classifier,
                           const MapProducts& products, const ScenePlan& plan,
                           comm::Communicator& communicator,
-                          const std::function<void(const RankProgress&)>& progress);
+                          const std::function<void(const RankProgress&)>& progress,
+                          const std::function<void()>& working = {});
 
 }  // namespace terrane::predict

@@ -76,8 +76,18 @@ void close_checked(DatasetHandle& handle, const std::filesystem::path& file,
     sync_file(file);
 }
 
+namespace {
+
+extern "C" int tell_working(double, const char*, void* working) {
+    const auto& tell = *static_cast<const std::function<void()>*>(working);
+    if (tell) tell();
+    return TRUE;
+}
+
+}  // namespace
+
 void convert_to_cog(GDALDatasetH source, const std::filesystem::path& file, const std::filesystem::path& path,
-                    const RasterFormat& format) {
+                    const RasterFormat& format, const std::function<void()>& working) {
     OptionList options;
     options.set("BLOCKSIZE", std::to_string(tiff_block));
     options.set("COMPRESS", "DEFLATE");
@@ -86,7 +96,7 @@ void convert_to_cog(GDALDatasetH source, const std::filesystem::path& file, cons
     options.set("OVERVIEW_RESAMPLING", format.legend ? "MODE" : "AVERAGE");
     CPLErrorReset();
     DatasetHandle cog(GDALCreateCopy(GDALGetDriverByName("COG"), file.c_str(), source, FALSE, options.get(),
-                                     nullptr, nullptr));
+                                     &tell_working, const_cast<std::function<void()>*>(&working)));
     if (cog == nullptr || CPLGetLastErrorType() >= CE_Failure) throw write_error(path, "written as COG");
     close_checked(cog, file, path);
 }

@@ -2,6 +2,7 @@
 
 // Internal to src/raster: what every GeoTIFF that we write has in common.
 #include <filesystem>
+#include <functional>
 #include <string>
 
 #include "base/error.hpp"
@@ -24,9 +25,10 @@ void describe_dataset(GDALDatasetH dataset, const std::filesystem::path& path, c
 /// Flushes, closes and syncs; GDAL 3.6 reports a failure of the close through its error state only.
 void close_checked(DatasetHandle& handle, const std::filesystem::path& file,
                    const std::filesystem::path& path);
-/// Copies a dataset into the cloud-optimised file `file`, which will be published as `path`.
+/// Copies a dataset into the cloud-optimised file `file`, which will be published as `path`; calls `working`
+/// many times meanwhile.
 void convert_to_cog(GDALDatasetH source, const std::filesystem::path& file, const std::filesystem::path& path,
-                    const RasterFormat& format);
+                    const RasterFormat& format, const std::function<void()>& working = {});
 /// Moves `file` and its sidecar with category names to their final names.
 void publish_raster(const std::filesystem::path& file, const std::filesystem::path& path);
 

@@ -1,8 +1,6 @@
 #include "raster/mosaic.hpp"
 
 #include <cpl_conv.h>
-#include <unistd.h>
-
 #include "raster/geotiff.hpp"
 
 namespace terrane::raster {
@@ -50,12 +48,13 @@ DatasetHandle virtual_raster(const std::filesystem::path& path, const Grid& grid
 }  // namespace
 
 RasterMosaic::RasterMosaic(std::filesystem::path path, const Grid& grid, RasterFormat format,
-                           const std::vector<MosaicPart>& parts)
-    : path_(std::move(path)), temporary_(with_suffix(path_, fmt::format(".{}.cog.tif", ::getpid()))) {
+                           const std::vector<MosaicPart>& parts, const std::filesystem::path& temporary,
+                           const std::function<void()>& working)
+    : path_(std::move(path)), temporary_(temporary) {
     initialise_gdal();
     try {
         const DatasetHandle mosaic = virtual_raster(path_, grid, format, parts);
-        convert_to_cog(mosaic.get(), temporary_, path_, format);
+        convert_to_cog(mosaic.get(), temporary_, path_, format, working);
     } catch (...) {
         remove_quietly(temporary_);
         remove_quietly(with_suffix(temporary_, ".aux.xml"));

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -18,10 +19,12 @@ struct MosaicPart {
 /// a whole in memory. The result's bytes depend on the pixels only, not on how they were shared out.
 class RasterMosaic {
   public:
-    /// Builds the file under a temporary name beside `path`. The parts have the format's type and bands.
-    /// Throws Error E0903 (74; 73 if it can't be created).
+    /// Builds the file at `temporary`, a .tif on the file system of `path`. The parts have the format's type
+    /// and bands. `working` is called many times meanwhile and must not throw. Throws Error E0903 (74; 73 if
+    /// it can't be created).
     RasterMosaic(std::filesystem::path path, const Grid& grid, RasterFormat format,
-                 const std::vector<MosaicPart>& parts);
+                 const std::vector<MosaicPart>& parts, const std::filesystem::path& temporary,
+                 const std::function<void()>& working = {});
     /// Removes what was not published.
     ~RasterMosaic();
     RasterMosaic(const RasterMosaic&) = delete;

@@ -1,13 +1,13 @@
 #include "raster/writer.hpp"
 
 #include <cpl_conv.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
 
 #include "base/file.hpp"
+#include "base/leftovers.hpp"
 #include "raster/geotiff.hpp"
 
 namespace terrane::raster {
@@ -81,10 +81,12 @@ RasterWriter::RasterWriter(std::filesystem::path path, const Grid& grid, RasterF
                    "a legend needs one u8 band");
     TERRANE_ASSERT(grid.width > 0 && grid.height > 0 && format.bands > 0, "an empty raster");
     state_->path = std::move(path);
-    // The process number keeps two commands that write the same map from sharing temporaries; ".tif" is what
+    // The process's name keeps two commands that write the same map from sharing temporaries; ".tif" is what
     // the category names' sidecar is derived from.
-    state_->temporary = with_suffix(state_->path, fmt::format(".{}.tmp.tif", ::getpid()));
-    state_->converted = with_suffix(state_->path, fmt::format(".{}.cog.tif", ::getpid()));
+    state_->temporary = with_suffix(state_->path, fmt::format(".{}.tmp.tif", process_tag()));
+    state_->converted = with_suffix(state_->path, fmt::format(".{}.cog.tif", process_tag()));
+    if (format.layout != RasterLayout::part)
+        remove_leftovers(state_->path.parent_path(), state_->path.filename().string() + ".");
     state_->grid = grid;
     state_->format = std::move(format);
     state_->create();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
 
 #include "base/error.hpp"
@@ -9,6 +10,7 @@
 #include "base/hash.hpp"
 #include "base/log.hpp"
 #include "raster/aligned_scene.hpp"
+#include "tiles/build_lock.hpp"
 #include "tiles/cut_scene.hpp"
 #include "tiles/fingerprint.hpp"
 #include "tiles/store.hpp"
@@ -278,6 +280,11 @@ BuildReport build(const config::Config& config, const std::filesystem::path& fol
         return report;
     }
 
+    std::optional<BuildLock> lock;
+    for_scenes(ranks, 1, [&](std::size_t) {
+        lock.emplace(folder);
+        return Json(true);
+    });
     const auto surveys = for_scenes(ranks, scenes.size(),
                                     [&](std::size_t i) { return survey_scene(config, scenes[i], coding); });
     take_layout(manifest, config, surveys, scenes);

@@ -2,6 +2,7 @@
 #include <numeric>
 
 #include "base/file.hpp"
+#include "base/leftovers.hpp"
 #include "predict/small_network.hpp"
 #include "raster/describe.hpp"
 #include "ref/backend.hpp"
@@ -177,4 +178,21 @@ TEST_CASE(
     CHECK_THAT(empty.output, test::contains("no valid pixel"));
     CHECK(test::bytes_of(project.path("a.tif")) != test::bytes_of(project.path("b.tif")));
     CHECK(fs::exists(project.path("b.confidence.tif")));
+}
+
+TEST_CASE("what a killed prediction left behind is gone after the next one, what a running one needs stays",
+          "[predict]") {
+    const Project project;
+    // A process that has ended by the time its number is used; the shell's own parent runs on.
+    const std::string host = process_tag().substr(process_tag().find('-'));
+    const ShellResult ended = shell("echo $$");
+    const std::string dead = ended.output.substr(0, ended.output.find('\n')) + host;
+    fs::create_directory(project.path("map.tif.parts-" + dead));
+    write_file_atomically(project.path("map.tif.parts-" + dead) / "map-00000.tif", "part");
+    fs::create_directory(project.path("map.tif.parts-" + process_tag()));
+    fs::create_directory(project.path("other.tif.parts-" + dead));
+    REQUIRE(shell(project.command(project.out("map.tif"))).exit_code == 0);
+    CHECK_FALSE(fs::exists(project.path("map.tif.parts-" + dead)));
+    CHECK(fs::exists(project.path("map.tif.parts-" + process_tag())));
+    CHECK(fs::exists(project.path("other.tif.parts-" + dead)));
 }

@@ -74,7 +74,8 @@ TEST_CASE("a mosaic's bytes do not depend on how its pixels were shared out over
             parts.push_back(
                 write_part(folder.path() / fmt::format("part {}&{}.tif", i, parts.size()), grid, place));
         }
-        RasterMosaic mosaic(folder.path() / "map.tif", grid, map_format(), parts);
+        RasterMosaic mosaic(folder.path() / "map.tif", grid, map_format(), parts,
+                            folder.path() / "whole.tif");
         mosaic.publish();
         const std::string bytes = bytes_of(folder.path() / "map.tif");
         if (i == 0) first = bytes;
@@ -88,7 +89,7 @@ TEST_CASE("a mosaic has the parts' pixels, the reference's place, all 256 colour
     const auto a = write_part(folder.path() / "a.tif", grid, {0, 0, 1500, 700});
     const auto b = write_part(folder.path() / "b.tif", grid, {0, 700, 1500, 600});
     const std::filesystem::path path = folder.path() / "map.tif";
-    RasterMosaic mosaic(path, grid, map_format(), {a, b});
+    RasterMosaic mosaic(path, grid, map_format(), {a, b}, folder.path() / "whole.tif");
     CHECK_FALSE(std::filesystem::exists(path));
     mosaic.publish();
 
@@ -124,14 +125,19 @@ TEST_CASE("a mosaic that is not published leaves nothing, and a part that can't 
     const test::TemporaryFolder folder;
     const Grid grid = test::grid_at("EPSG:25832", 500000, 5300000, 0.5, 300, 300);
     const auto part = write_part(folder.path() / "part.tif", grid, {0, 0, 300, 300});
-    { const RasterMosaic mosaic(folder.path() / "map.tif", grid, map_format(), {part}); }
+    {
+        const RasterMosaic mosaic(folder.path() / "map.tif", grid, map_format(), {part},
+                                  folder.path() / "whole.tif");
+    }
     std::filesystem::resize_file(part.file, std::filesystem::file_size(part.file) / 2);
     CHECK(test::error_of([&] {
-              RasterMosaic(folder.path() / "map.tif", grid, map_format(), {part});
+              RasterMosaic(folder.path() / "map.tif", grid, map_format(), {part},
+                           folder.path() / "whole.tif");
           }).number() == 903);
     std::filesystem::remove(part.file);
     CHECK(test::error_of([&] {
-              RasterMosaic(folder.path() / "map.tif", grid, map_format(), {part});
+              RasterMosaic(folder.path() / "map.tif", grid, map_format(), {part},
+                           folder.path() / "whole.tif");
           }).number() == 903);
     CHECK(std::filesystem::is_empty(folder.path()));
 }

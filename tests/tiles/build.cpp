@@ -15,10 +15,12 @@
 
 #include "base/file.hpp"
 #include "base/hash.hpp"
+#include "base/leftovers.hpp"
 #include "raster/aligned_scene.hpp"
 #include "scene.hpp"
 #include "support/catch.hpp"
 #include "support/temporary_folder.hpp"
+#include "tiles/build_lock.hpp"
 #include "tiles/verify.hpp"
 
 using namespace terrane;
@@ -330,10 +332,32 @@ TEST_CASE("a full disk ends the build with exit code 74 and leaves nothing half-
     }
     write_scene(folder.path(), "a", 500000, 1024, 1024);
     const Error error = error_of([&] { build(scene_config(folder.path()), small / "tiles", {}); });
-    const bool nothing_left = std::filesystem::is_empty(small / "tiles" / "scenes") &&
-                              !std::filesystem::exists(small / "tiles" / "manifest.json");
+    const bool nothing_left = !std::filesystem::exists(small / "tiles");
     ::umount(small.c_str());
     REQUIRE(error.exit_code() == ExitCode::io_error);
     REQUIRE(error.message().find(".h5") != std::string::npos);
     REQUIRE(nothing_left);
+}
+
+TEST_CASE("two builds into one folder: the second is refused and names the first") {
+    const test::TemporaryFolder folder;
+    write_scene(folder.path(), "a", 500000);
+    const auto config = scene_config(folder.path());
+    const auto tiles = folder.path() / "tiles";
+    {
+        const BuildLock lock(tiles);
+        const Error error = error_of([&] { build(config, tiles, {}); });
+        REQUIRE(error.number() == 422);
+        REQUIRE(error.exit_code() == ExitCode::cannot_create);
+        REQUIRE(error.message().find(process_tag()) != std::string::npos);
+        REQUIRE(error.message().find(tiles.string()) != std::string::npos);
+        REQUIRE_FALSE(std::filesystem::exists(tiles / "manifest.json"));
+    }
+    REQUIRE_FALSE(std::filesystem::exists(tiles));
+    // The lock file of a killed build is no lock.
+    std::filesystem::create_directories(tiles);
+    write_file_atomically(tiles / ".building", "4711-elsewhere");
+    REQUIRE(build(config, tiles, {}).built == 1);
+    REQUIRE_FALSE(std::filesystem::exists(tiles / ".building"));
+    REQUIRE(TileStore(tiles).size() > 0);
 }
