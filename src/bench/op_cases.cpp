@@ -125,6 +125,19 @@ std::vector<OpCase> assorted_cases(std::int64_t batch, std::int64_t crop, DType 
     list.add({"resize x2", ops::Resize{.height = crop / 2, .width = crop / 2}, {spec(map)}});
     list.add({"layer norm", ops::LayerNorm{}, {spec(map), parameter({128}), parameter({128})}});
     list.add({"group norm", ops::GroupNorm{}, {spec(map), parameter({128}), parameter({128})}});
+    list.add({"dropout", ops::Dropout{}, {spec(map)}});
+    list.add({"dropout of channels", ops::Dropout{.kind = ops::DropoutKind::channel}, {spec(map)}});
+    list.add({"gate per pixel", ops::Multiply{}, {spec(map), spec({batch, quarter, quarter, 1})}});
+    list.add({"gate per channel", ops::Multiply{}, {spec(map), spec({batch, 1, 1, 128})}});
+    list.add({"gated sum of 3",
+              ops::GatedSum{},
+              {spec(map), spec(map), spec(map), spec({batch, quarter, quarter, 3}), parameter({batch, 3})}});
+    const Shape logits{batch, crop / 2, crop / 2, 7};
+    const TensorSpec labels{DType::u8, Shape{batch, crop, crop}};
+    list.add({"cross-entropy x2", ops::CrossEntropy{}, {spec(logits), labels, parameter({7})}});
+    list.add({"Dice x2", ops::Dice{}, {spec(logits), labels, parameter({7})}});
+    list.add({"classify x2", ops::Classify{}, {spec(logits), labels, {DType::i64, Shape{7, 7}}}});
+    list.add({"softmax x2", ops::Softmax{.height = crop, .width = crop}, {spec(logits)}});
     return list.take();
 }
 

@@ -35,19 +35,51 @@ void fill_random(const TensorView& tensor, std::uint64_t key, float scale, float
     }
 }
 
+template <typename... Kinds>
+bool is_any(const ops::Op& op) {
+    return (std::holds_alternative<Kinds>(op) || ...);
+}
+
+bool has_backward(const ops::Op& op) {
+    return !is_any<ops::Classify, ops::Softmax>(op);
+}
+
+/// Whether training asks for the gradient of an input of the op.
+bool is_learned(const ops::Op& op, std::size_t input, std::size_t inputs) {
+    if (is_any<ops::BatchNorm>(op)) return input < 3 || input > 4;  // between are the running statistics
+    if (is_any<ops::GatedSum>(op)) return input + 1 < inputs;       // the last is the presence
+    if (is_any<ops::CrossEntropy, ops::Dice>(op)) return input == 0;
+    return has_backward(op);
+}
+
+/// Labels count up through the classes, counts start at 0; weights of classes and presence are 1, states of a
+/// norm positive, everything else has a unit spread around 0.
+void fill_input(const ops::Op& op, const TensorView& tensor, std::size_t input, std::size_t inputs,
+                std::int64_t classes) {
+    if (tensor.dtype() == DType::u8) {
+        for (std::int64_t i = 0; i < tensor.elements(); ++i)
+            tensor.as<std::uint8_t>()[i] = static_cast<std::uint8_t>(i / 7 % classes);
+    } else if (tensor.dtype() != DType::i64) {
+        const bool norm = is_any<ops::BatchNorm>(op);
+        const bool one = !norm && !is_learned(op, input, inputs) && has_backward(op);
+        fill_random(tensor, input + 1, one ? 0.0f : 3.4f, one ? 1.0f : norm && input == 4 ? 2.0f : 0.0f);
+    }
+}
+
 /// One op with all memory it needs, on host memory.
 class TimedOp {
   public:
     TimedOp(device::Backend& backend, const OpCase& op_case)
         : descriptor_(ops::describe(op_case.op, op_case.inputs)) {
-        const bool norm = std::holds_alternative<ops::BatchNorm>(op_case.op);
-        std::vector<bool> wanted(descriptor_.inputs.size(), true);
-        wanted[0] = op_case.data_gradient;
-        for (std::size_t i = 3; norm && i < 5; ++i) wanted[i] = false;  // running statistics
-        plan_ = backend.make_plan({descriptor_, device::Mode::training, wanted});
+        const std::size_t count = descriptor_.inputs.size();
+        std::vector<bool> wanted(count);
+        for (std::size_t i = 0; i < count; ++i) wanted[i] = is_learned(op_case.op, i, count);
+        wanted[0] = wanted[0] && op_case.data_gradient;
+        const auto mode = has_backward(op_case.op) ? device::Mode::training : device::Mode::inference;
+        plan_ = backend.make_plan({descriptor_, mode, wanted});
         for (std::size_t i = 0; i < descriptor_.inputs.size(); ++i) {
             inputs_.push_back(tensor(backend, descriptor_.inputs[i]));
-            fill_random(inputs_.back(), i + 1, 3.4f, norm && i == 4 ? 2.0f : 0.0f);
+            fill_input(op_case.op, inputs_.back(), i, count, descriptor_.inputs[0].shape.channels());
             device::GradientTarget target;
             if (wanted[i]) target.view = tensor(backend, descriptor_.inputs[i]);
             targets_.push_back(target);
@@ -55,7 +87,8 @@ class TimedOp {
         for (std::size_t i = 0; i < descriptor_.outputs.size(); ++i) {
             outputs_.push_back(tensor(backend, descriptor_.outputs[i]));
             terms_.push_back({tensor(backend, descriptor_.outputs[i]), TensorView{}});
-            fill_random(terms_.back()[0], 100 + i, 3.4f, 0);
+            const DType dtype = descriptor_.outputs[i].dtype;
+            if (dtype == DType::f32 || dtype == DType::bf16) fill_random(terms_.back()[0], 100 + i, 3.4f, 0);
         }
         const device::Requirements& needs = plan_->requirements();
         saved_ = block(backend, needs.saved);
@@ -190,12 +223,18 @@ OpsResult measure_ops(device::Backend& backend, const std::vector<OpCase>& cases
                     cost.bytes};
         op.pack();
         op.forward();
-        op.backward();
+        const bool backward = has_backward(op_case.op);
+        if (backward) {
+            op.backward();
+        } else {
+            time.backward_seconds = 0;
+        }
         for (int i = 0; i < repetitions; ++i) {
             if (i % 4 == 0) yardstick.measure(result.calibration);
             time.pack_seconds = std::min(time.pack_seconds, seconds_of([&] { op.pack(); }));
             time.forward_seconds = std::min(time.forward_seconds, seconds_of([&] { op.forward(); }));
-            time.backward_seconds = std::min(time.backward_seconds, seconds_of([&] { op.backward(); }));
+            if (backward)
+                time.backward_seconds = std::min(time.backward_seconds, seconds_of([&] { op.backward(); }));
         }
         result.times.push_back(std::move(time));
     }

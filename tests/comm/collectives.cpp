@@ -1,6 +1,7 @@
 // Started by mpirun with 1, 2, 3 and 4 ranks.
 #include <cmath>
 #include <cstring>
+#include <atomic>
 #include <thread>
 
 #include "base/error.hpp"
@@ -137,6 +138,20 @@ TEST_CASE("ranks that differ are refused on every rank, naming them", "[comm]") 
         CHECK_THAT(error.message(),
                    terrane::test::contains("differs between rank 0 on ") && terrane::test::contains("and rank 1 on "));
     }
+}
+
+TEST_CASE("the time limit begins anew for as long as the others show life", "[comm]") {
+    if (world().size() == 1) return;
+    world().communicator().barrier();
+    world().set_collective_timeout(std::chrono::milliseconds(200));
+    std::atomic<int> asked{0};
+    world().set_others_work([&] { return ++asked < 100; });
+    if (world().rank() != 0) std::this_thread::sleep_for(std::chrono::milliseconds(900));
+    world().communicator().barrier();
+    if (world().rank() == 0) CHECK(asked >= 2);
+    world().set_others_work({});
+    world().set_collective_timeout(std::chrono::seconds(60));
+    world().communicator().barrier();
 }
 
 TEST_CASE("a rank that doesn't take part ends the collective within the limit", "[comm]") {
