@@ -163,16 +163,6 @@ bounds = [500100, 5399800, 500256, 5400000]
     CHECK(batch.exit_code == 78);
     CHECK_THAT(batch.output, test::contains("error[E0504]") && test::contains("3 ranks"));
     CHECK_FALSE(fs::exists(project.path("run")));
-    const ShellResult memory =
-        project.run("train", "--ram 100 -s train.global_batch=64 -o " + project.path("run").string());
-    INFO(memory.output);
-    CHECK(memory.exit_code == 78);
-    CHECK_THAT(memory.output, test::contains("error[E0751]") && test::contains("--ram"));
-    CHECK_FALSE(fs::exists(project.path("run")));
-    const ShellResult inspected = project.run("inspect", "--batch 64 --ram 100 --modality optical:3");
-    CHECK(inspected.exit_code == 78);
-    CHECK_THAT(inspected.output, test::contains("error[E0751]") && test::contains("largest batch"));
-    CHECK(project.run("bench step", "--batch 64 --ram 100 --modality optical:3").exit_code == 78);
 }
 
 TEST_CASE("a store that does not fit, or is damaged, is refused with what to do", "[app]") {

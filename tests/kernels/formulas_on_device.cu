@@ -49,9 +49,12 @@ __global__ void losses(const float* logits, const float* weights, double* result
     const bool valid = is_valid_label(3, 5);
     result[0] = valid ? cross_entropy_loss(logits, 5, 3, weights, terms, normaliser) : 0;
     result[1] = cross_entropy_slope(logits[2], 2, 3, weights, terms, normaliser);
-    const DiceSlope slope = dice_slope(1, 2, 3, 1, 2, 1);
-    result[2] = dice_of(1, 2, 3, 1) + softmax_slope(0.5, slope.constant, slope.on_target) +
-                static_cast<double>(most_probable(logits, 5));
+    const OverlapLoss overlap = overlap_loss(1, 2, 3, {.alpha = 0.3, .beta = 0.7, .exponent = 0.75, .smooth = 1});
+    const double rest = focal_rest(0.25);
+    const auto focal = focal_pixel(-1.5, 0.25, rest, rest * rest, 2.0);
+    LovaszSweep sweep(3);
+    result[2] = overlap.loss + softmax_slope(0.5, overlap.constant, overlap.on_target) + focal.loss + focal.pull +
+                sweep.next(true) + signed_distance(4, 0) + static_cast<double>(most_probable(logits, 5));
 }
 
 __global__ void updates(float* values, SgdFactors<float> sgd, AdamwFactors<float> adamw) {
