@@ -44,7 +44,8 @@ def predict(arguments, ranks, weights, work):
     out = work / f"map-{ranks}.tif"
     command = [sys.executable, __file__, "--as-rank", peaks, arguments.terrane, "predict", "-c",
                work / "scene" / "scene.toml", "--weights", weights, "-o", out, "--overwrite", "--ram",
-               arguments.ram, "--threads", arguments.threads, "--progress", "none"]
+               arguments.ram, "--threads", arguments.threads, "--progress", "none", "-s",
+               f"predict.overlap={arguments.overlap}"]
     if ranks > 1:
         command = ["mpirun", "--oversubscribe", "--bind-to", "none", "-n", ranks] + command
     environment = dict(os.environ)
@@ -66,6 +67,7 @@ def main():
     parser.add_argument("--ram", type=int, default=1500, help="MB per rank")
     parser.add_argument("--ranks", type=int, nargs="+", default=[1, 3])
     parser.add_argument("--threads", type=int, default=1, help="per rank")
+    parser.add_argument("--overlap", type=float, default=0.25, help="fraction of a window shared with the next")
     parser.add_argument("--work", required=True, help="folder for scene, tiles and maps; an existing scene is kept")
     parser.add_argument("--output", help="JSON file; standard output without it")
     arguments = parser.parse_args()
@@ -83,6 +85,7 @@ def main():
         run([arguments.terrane, "data", "synth", "-o", small, "--size", 1024, "--seed", 3, "--overwrite"])
         run([arguments.terrane, "data", "build", "-c", small / "scene.toml", "-o", work / "tiles"])
         run([arguments.terrane, "train", "-c", small / "scene.toml", "-s", f"data.tiles={work / 'tiles'}",
+             "-s", "model.encoder_width=16", "-s", "model.decoder_channels=32", "-s", "model.aspp_channels=32",
              "-s", "model.decoder_stride=4", "-s", "train.steps=40", "-s", "eval.every_steps=40", "-o",
              work / "run"])
 

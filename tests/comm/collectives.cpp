@@ -1,7 +1,12 @@
 // Started by mpirun with 1, 2, 3 and 4 ranks.
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
 #include <cmath>
 #include <cstring>
-#include <atomic>
+#include <filesystem>
+#include <fstream>
 #include <thread>
 
 #include "base/error.hpp"
@@ -24,6 +29,49 @@ std::vector<float> random_floats(std::uint64_t stream, std::size_t count) {
     for (float& value : values) value = static_cast<float>(random.uniform(-1, 1));
     return values;
 }
+
+/// A word from rank 0 to the others outside of MPI, so that a test doesn't depend on how fast the machine is.
+/// Made by all ranks together.
+class Signal {
+  public:
+    Signal() {
+        std::string path = (std::filesystem::temp_directory_path() /
+                            fmt::format("terrane-signal-{}-{}", ::getpid(), made_++))
+                               .string();
+        world().communicator().broadcast(path, 0);
+        path_ = path;
+        world().communicator().barrier();
+    }
+    /// Rank 0 clears the files away once every other rank has heard it.
+    ~Signal() {
+        if (world().rank() != 0) return;
+        for (int rank = 1; rank < world().size(); ++rank) appears(answer(rank));
+        for (int rank = 1; rank < world().size(); ++rank) std::filesystem::remove(answer(rank));
+        std::filesystem::remove(path_);
+    }
+    Signal(const Signal&) = delete;
+    Signal& operator=(const Signal&) = delete;
+
+    void give() const { std::ofstream(path_) << "now"; }
+    void await() const {
+        if (!appears(path_)) FAIL("no word from rank 0");
+        std::ofstream(answer(world().rank())) << "heard";
+    }
+
+  private:
+    std::filesystem::path answer(int rank) const { return path_.string() + fmt::format(".{}", rank); }
+    static bool appears(const std::filesystem::path& file) {
+        const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+        while (!std::filesystem::exists(file)) {
+            if (std::chrono::steady_clock::now() > deadline) return false;
+            std::this_thread::sleep_for(std::chrono::milliseconds(5));
+        }
+        return true;
+    }
+
+    static inline int made_ = 0;
+    std::filesystem::path path_;
+};
 
 }  // namespace
 
@@ -135,18 +183,21 @@ TEST_CASE("ranks that differ are refused on every rank, naming them", "[comm]") 
         FAIL("no error");
     } catch (const Error& error) {
         CHECK(error.number() == 121);
-        CHECK_THAT(error.message(),
-                   terrane::test::contains("differs between rank 0 on ") && terrane::test::contains("and rank 1 on "));
+        CHECK_THAT(error.message(), terrane::test::contains("differs between rank 0 on ") &&
+                                        terrane::test::contains("and rank 1 on "));
     }
 }
 
 TEST_CASE("the time limit begins anew for as long as the others show life", "[comm]") {
     if (world().size() == 1) return;
-    world().communicator().barrier();
+    const Signal waited_long;
     world().set_collective_timeout(std::chrono::milliseconds(200));
     std::atomic<int> asked{0};
-    world().set_others_work([&] { return ++asked < 100; });
-    if (world().rank() != 0) std::this_thread::sleep_for(std::chrono::milliseconds(900));
+    world().set_others_work([&] {
+        if (++asked == 2) waited_long.give();
+        return asked < 100;
+    });
+    if (world().rank() != 0) waited_long.await();
     world().communicator().barrier();
     if (world().rank() == 0) CHECK(asked >= 2);
     world().set_others_work({});
@@ -156,11 +207,11 @@ TEST_CASE("the time limit begins anew for as long as the others show life", "[co
 
 TEST_CASE("a rank that doesn't take part ends the collective within the limit", "[comm]") {
     if (world().size() == 1) return;
-    world().communicator().barrier();
-    world().set_collective_timeout(std::chrono::milliseconds(300));
+    const Signal gave_up;
     if (world().rank() == 0) {
         // The other ranks stay away; the call is abandoned, so nothing may follow on this communicator but
         // the end.
+        world().set_collective_timeout(std::chrono::milliseconds(300));
         try {
             world().communicator().barrier();
             FAIL("no error");
@@ -168,8 +219,9 @@ TEST_CASE("a rank that doesn't take part ends the collective within the limit", 
             CHECK(error.number() == 802);
             CHECK(error.exit_code() == ExitCode::peer_lost);
         }
+        gave_up.give();
     } else {
-        std::this_thread::sleep_for(std::chrono::milliseconds(800));
+        gave_up.await();
         world().communicator().barrier();  // completes what rank 0 began
     }
 }

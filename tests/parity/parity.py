@@ -175,7 +175,7 @@ def compare(dump, case, seed):
 
 
 def group_of(name):
-    return ".".join(name.split(".")[:-1][:2])
+    return ".".join(name.split(".")[:-1][:2]) or name
 
 
 def norms_by_group(tensors):
