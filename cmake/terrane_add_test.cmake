@@ -11,8 +11,6 @@ function(terrane_add_test name)
   add_executable(test_${name} ${ARG_SOURCES})
   list(TRANSFORM ARG_DEPENDS PREPEND terrane_)
   target_link_libraries(test_${name} PRIVATE terrane_options terrane_test_support ${ARG_DEPENDS} ${ARG_LIBRARIES})
-  target_compile_definitions(test_${name} PRIVATE
-    TERRANE_SHARED_DATA="${PROJECT_SOURCE_DIR}/../shared/data" TERRANE_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   if(ARG_RANKS)
     foreach(ranks IN LISTS ARG_RANKS)
       add_test(NAME ${name}_ranks_${ranks}

@@ -2,7 +2,7 @@
 
 #include <cstddef>
 
-#include "config/config.hpp"
+#include "config/runtime.hpp"
 
 namespace terrane::app {
 

@@ -7,7 +7,7 @@
 #include "base/error.hpp"
 #include "config/registry.hpp"
 
-/// The notation in which registry.cpp is written: table<Grid>("grid", "help").option("tile", &Grid::tile,
+/// The notation in which the tables are written: table<Grid>("grid", "help").option("tile", &Grid::tile,
 /// "help").
 namespace terrane::config::builder {
 

@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "config/config.hpp"
+#include "config/training.hpp"
 #include "data/tile_source.hpp"
 #include "device/sample_kernels.hpp"
 

@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-#include "config/config.hpp"
+#include "config/training.hpp"
 
 namespace terrane::data {
 

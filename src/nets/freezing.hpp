@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "config/config.hpp"
+#include "config/model.hpp"
 #include "graph/graph.hpp"
 
 namespace terrane::nets {

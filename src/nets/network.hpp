@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "config/config.hpp"
+#include "config/model.hpp"
 #include "graph/builder.hpp"
 
 namespace terrane::nets {

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "config/config.hpp"
+#include "config/optim.hpp"
 #include "device/backend.hpp"
 
 namespace terrane::optim {

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "config/config.hpp"
+#include "config/optim.hpp"
 #include "device/flat_kernels.hpp"
 #include "tensor/shape.hpp"
 

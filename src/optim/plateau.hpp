@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-#include "config/config.hpp"
+#include "config/optim.hpp"
 
 namespace terrane::optim {
 

@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "config/config.hpp"
+#include "config/optim.hpp"
 
 namespace terrane::optim {
 

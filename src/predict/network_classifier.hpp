@@ -5,7 +5,7 @@
 #include <optional>
 #include <vector>
 
-#include "config/config.hpp"
+#include "config/model.hpp"
 #include "data/tile_source.hpp"
 #include "graph/program.hpp"
 #include "predict/window_batch.hpp"

@@ -5,7 +5,7 @@
 #include <span>
 #include <vector>
 
-#include "config/config.hpp"
+#include "config/scene.hpp"
 #include "tensor/dtype.hpp"
 
 namespace terrane::tiles {

@@ -3,7 +3,8 @@
 #include <string>
 #include <vector>
 
-#include "config/config.hpp"
+#include "config/model.hpp"
+#include "config/scene.hpp"
 #include "data/tile_source.hpp"
 
 namespace terrane::train {

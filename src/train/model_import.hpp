@@ -4,7 +4,7 @@
 #include <set>
 #include <string>
 
-#include "config/config.hpp"
+#include "config/training.hpp"
 #include "device/backend.hpp"
 #include "graph/parameter_store.hpp"
 #include "weights/import_plan.hpp"

@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-#include "config/config.hpp"
+#include "config/training.hpp"
 #include "data/feeder.hpp"
 #include "graph/program.hpp"
 #include "nets/network.hpp"

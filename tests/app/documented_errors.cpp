@@ -5,13 +5,14 @@
 
 #include "base/file.hpp"
 #include "support/catch.hpp"
+#include "support/places.hpp"
 
 namespace fs = std::filesystem;
 
 namespace {
 
 std::set<int> documented_numbers() {
-    const std::string text = terrane::read_text_file(TERRANE_SOURCE_DIR "/docs/errors.md");
+    const std::string text = terrane::read_text_file(terrane::test::source_folder() / "docs/errors.md");
     std::set<int> numbers;
     static const std::regex one("E0([0-9]{3})( … E0([0-9]{3}))?");
     for (std::sregex_iterator found(text.begin(), text.end(), one), end; found != end; ++found) {
@@ -30,8 +31,8 @@ TEST_CASE("every error number of the sources is in docs/errors.md", "[app]") {
     // Error(ExitCode::config_invalid, 502, ...): the number follows the exit code, perhaps on the next line.
     static const std::regex use("ExitCode::[a-z_]+,\\s*([0-9]{3}),");
     int found_in_sources = 0;
-    for (const char* folder : {"/src", "/kernels"}) {
-        for (const auto& entry : fs::recursive_directory_iterator(std::string(TERRANE_SOURCE_DIR) + folder)) {
+    for (const char* folder : {"src", "kernels"}) {
+        for (const auto& entry : fs::recursive_directory_iterator(terrane::test::source_folder() / folder)) {
             if (entry.path().extension() != ".cpp" && entry.path().extension() != ".hpp") continue;
             const std::string text = terrane::read_text_file(entry.path());
             for (std::sregex_iterator found(text.begin(), text.end(), use), end; found != end; ++found) {

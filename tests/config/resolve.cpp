@@ -7,6 +7,7 @@
 #include "config/print.hpp"
 #include "config/registry.hpp"
 #include "config_support.hpp"
+#include "support/places.hpp"
 
 namespace config = terrane::config;
 using terrane::test::minimal;
@@ -120,7 +121,7 @@ TEST_CASE("defaults lie inside their own ranges", "[config]") {
 }
 
 TEST_CASE("docs/config.md is what the registry generates", "[config]") {
-    CHECK(terrane::read_text_file(TERRANE_SOURCE_DIR "/docs/config.md") == config::markdown_reference());
+    CHECK(terrane::read_text_file(terrane::test::source_folder() / "docs/config.md") == config::markdown_reference());
 }
 
 TEST_CASE("the schema names every key and forbids others", "[config]") {

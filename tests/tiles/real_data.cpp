@@ -2,6 +2,7 @@
 
 #include "scene.hpp"
 #include "support/catch.hpp"
+#include "support/places.hpp"
 #include "support/skip.hpp"
 #include "support/temporary_folder.hpp"
 #include "tiles/preview.hpp"
@@ -12,7 +13,7 @@ using namespace terrane::tiles;
 
 namespace {
 
-const std::filesystem::path shared = TERRANE_SHARED_DATA;
+const std::filesystem::path shared = terrane::test::shared_data();
 
 void need_data() {
     if (!std::filesystem::exists(shared / "autzen_west" / "labels_2ft.tif"))

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+/// What belongs to one call of the program. One struct per TOML table, defaults included; see
+/// config/config.hpp.
+namespace terrane::config {
+
+/// What the global command-line options set; not part of the run's identity.
+struct Runtime {
+    std::string out;
+    bool overwrite = false;
+    bool dry_run = false;
+    std::int64_t threads = 0;            ///< per rank; 0: the rank's share of the node's cores
+    std::int64_t ram = 0;                ///< MB per rank that predict and planning may use; 0: 80 % of the free share
+    std::uint64_t seed = 0;
+    std::string deterministic = "run";   ///< run: equal bits for equal rank and thread counts
+    std::string device = "auto";         ///< auto, cpu, cuda, ref
+    std::string progress = "auto";       ///< auto, bar, line, none
+    double collective_timeout = 1800;    ///< seconds
+    double max_time = 0;                 ///< seconds; 0: no limit
+    std::string log_level = "info";      ///< debug, info, warning
+    std::string log_format = "text";     ///< text, json
+};
+
+}  // namespace terrane::config

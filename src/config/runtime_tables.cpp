@@ -1,0 +1,68 @@
+#include "config/tables.hpp"
+
+namespace terrane::config::tables {
+
+TableOf<Predict> predict() {
+    TableOf<Predict> table("predict", "Sliding-window inference over whole scenes.");
+    table.option("window", &Predict::window, "edge of a window; 0: the training crop")
+        .unit("pixels")
+        .at_least(0)
+        .at_most(8192);
+    table.option("overlap", &Predict::overlap, "fraction of a window shared with its neighbour")
+        .at_least(0)
+        .at_most(0.9);
+    table.option("batch", &Predict::batch, "windows computed at once")
+        .unit("windows")
+        .at_least(1)
+        .at_most(1 << 16);
+    table.option("blend", &Predict::blend, "weights of overlapping windows").one_of({"hann", "mean"});
+    table.option("confidence", &Predict::confidence, "also write the largest probability");
+    table.option("scores", &Predict::scores, "also write every class's probability");
+    table.option("quicklook", &Predict::quicklook, "longer edge of the PNG beside the map; 0: none")
+        .unit("pixels")
+        .at_least(0)
+        .at_most(16384);
+    return table;
+}
+
+TableOf<Data> data() {
+    TableOf<Data> table("data", "The tile store.");
+    table.option("tiles", &Data::tiles, "its folder, relative to the working folder");
+    return table;
+}
+
+TableOf<Runtime> runtime() {
+    TableOf<Runtime> table("runtime",
+                           "What the global options set; each has a named option of the command line.");
+    table.option("out", &Runtime::out, "output file or folder").command_line_only();
+    table.option("overwrite", &Runtime::overwrite, "replace existing output").command_line_only();
+    table.option("dry_run", &Runtime::dry_run, "resolve, open the data, plan the memory, estimate, exit")
+        .command_line_only();
+    table.option("threads", &Runtime::threads, "threads of a rank; 0: its share of the node's cores")
+        .at_least(0)
+        .at_most(4096);
+    table.option("ram", &Runtime::ram, "memory a rank may use; 0: 80 % of its share of the free memory")
+        .unit("MB")
+        .at_least(0);
+    table.option("seed", &Runtime::seed, "of every random number").at_least(0);
+    table.option("deterministic", &Runtime::deterministic, "run: equal bits for equal rank and thread counts")
+        .one_of({"run"});
+    table.option("device", &Runtime::device, "auto: the best there is")
+        .one_of({"auto", "cpu", "cuda", "ref"});
+    table.option("progress", &Runtime::progress, "auto: a bar on a terminal, else a line every few seconds")
+        .one_of({"auto", "bar", "line", "none"});
+    table
+        .option("collective_timeout", &Runtime::collective_timeout,
+                "a collective that takes longer ends the job")
+        .unit("seconds")
+        .above(0);
+    table.option("max_time", &Runtime::max_time, "stop with a checkpoint after this long; 0: no limit")
+        .unit("seconds")
+        .at_least(0);
+    table.option("log_level", &Runtime::log_level, "least important message shown")
+        .one_of({"debug", "info", "warning"});
+    table.option("log_format", &Runtime::log_format, "of messages").one_of({"text", "json"});
+    return table;
+}
+
+}  // namespace terrane::config::tables
