@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "config/config.hpp"
 #include "graph/program.hpp"
 #include "nets/network.hpp"
 #include "optim/optimizer.hpp"
