@@ -9,6 +9,7 @@
 
 #include "app/options.hpp"
 #include "app/start.hpp"
+#include "base/fault.hpp"
 #include "base/log.hpp"
 #include "comm/launch.hpp"
 #include "comm/world.hpp"
@@ -62,6 +63,7 @@ int run(const std::vector<std::string>& arguments) {
         const comm::Launch launch = local ? comm::Launch{} : comm::detect_launch(comm::environment_variable);
         world.emplace(launch);
         comm::check_promise(launch, world->size());
+        fault::arm_from_environment(world->rank());
     } catch (...) {
         return fail_before_mpi(std::current_exception());
     }

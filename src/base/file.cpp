@@ -8,6 +8,7 @@
 #include <fstream>
 
 #include "base/error.hpp"
+#include "base/fault.hpp"
 
 namespace terrane {
 
@@ -23,7 +24,8 @@ namespace {
 void sync_path(const std::filesystem::path& path, int flags) {
     const int descriptor = ::open(path.c_str(), flags | O_CLOEXEC);
     if (descriptor < 0) fail(path, "open for fsync", errno);
-    const int failed = ::fsync(descriptor) == 0 ? 0 : errno;
+    int failed = fault::file_operation(fault::FileOperation::fsync);
+    if (failed == 0 && ::fsync(descriptor) != 0) failed = errno;
     ::close(descriptor);
     if (failed != 0) fail(path, "fsync", failed);
 }
@@ -31,6 +33,7 @@ void sync_path(const std::filesystem::path& path, int flags) {
 }  // namespace
 
 CheckedFile::CheckedFile(std::filesystem::path path) : path_(std::move(path)) {
+    if (const int failed = fault::file_operation(fault::FileOperation::create)) fail(path_, "create", failed);
     descriptor_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     if (descriptor_ < 0) fail(path_, "create", errno);
 }
@@ -41,17 +44,21 @@ CheckedFile::~CheckedFile() {
 
 void CheckedFile::write(std::span<const std::byte> bytes) {
     while (!bytes.empty()) {
-        const ssize_t written = ::write(descriptor_, bytes.data(), bytes.size());
+        if (const int failed = fault::file_operation(fault::FileOperation::write)) fail(path_, "write", failed);
+        const ssize_t written = ::write(descriptor_, bytes.data(), fault::write_limit(bytes.size()));
         if (written < 0) {
             if (errno == EINTR) continue;
             fail(path_, "write", errno);
         }
+        fault::wrote(static_cast<std::size_t>(written));
         bytes = bytes.subspan(static_cast<std::size_t>(written));
     }
 }
 
 void CheckedFile::finish() {
-    if (::fsync(descriptor_) != 0) fail(path_, "fsync", errno);
+    int failed = fault::file_operation(fault::FileOperation::fsync);
+    if (failed == 0 && ::fsync(descriptor_) != 0) failed = errno;
+    if (failed != 0) fail(path_, "fsync", failed);  // never tried again: the pages it lost count as clean now
     const int descriptor = std::exchange(descriptor_, -1);
     if (::close(descriptor) != 0) fail(path_, "close", errno);
 }
@@ -79,6 +86,8 @@ void sync_folder(const std::filesystem::path& folder) { sync_path(folder, O_RDON
 void sync_file(const std::filesystem::path& path) { sync_path(path, O_RDONLY); }
 
 void publish_by_rename(const std::filesystem::path& temporary, const std::filesystem::path& final_path) {
+    if (const int failed = fault::file_operation(fault::FileOperation::rename))
+        fail(final_path, "rename onto", failed);
     if (::rename(temporary.c_str(), final_path.c_str()) != 0) fail(final_path, "rename onto", errno);
     const std::filesystem::path parent = final_path.parent_path();
     sync_folder(parent.empty() ? std::filesystem::path(".") : parent);
