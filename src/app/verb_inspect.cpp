@@ -8,6 +8,7 @@
 #include "graph/freeze.hpp"
 #include "graph/summary.hpp"
 #include "nets/freezing.hpp"
+#include "recipe/planned_memory.hpp"
 #include "train/network_setup.hpp"
 
 namespace terrane::app {
@@ -27,20 +28,24 @@ void print_layers(const graph::ProgramPlan& plan) {
     }
 }
 
-void print_memory(const graph::MemoryTable& table) {
+void print_memory(const recipe::PlannedMemory& memory, const graph::ProgramPlan& plan) {
     const auto row = [](const char* what, std::size_t bytes) {
         print_line(fmt::format("  {:<44} {:>10.1f} MiB", what, mebibytes(bytes)));
     };
+    const graph::MemoryTable table = graph::memory_table(plan, 0);
     print_line("memory of one rank");
-    row("parameters", table.parameters);
-    row("gradients", table.gradients);
-    row("optimizer moments", table.optimizer);
-    row("states", table.states);
+    row("parameters", memory.parameters);
+    row("gradients", memory.gradients);
+    row("optimizer moments", memory.moments);
+    row("states", memory.states);
     row("packed weights", table.packed);
     row("input slots", table.inputs);
     row("arena (activations, gradients, workspace)", table.arena);
     row("  least possible arena (live bytes)", table.arena_bound);
-    row("total", table.total());
+    // A network that recurs runs further programs beside the one whose layers are shown.
+    const std::size_t others = memory.programs - plan.bytes();
+    if (others > 0) row("programs of the other passes", others);
+    row("total", memory.total());
 }
 
 ExitCode run_inspect(Invocation& invocation) {
@@ -52,16 +57,20 @@ ExitCode run_inspect(Invocation& invocation) {
     const int moments = (config.optim.name == "sgd" ? 1 : 2) + (config.optim.ema_decay > 0 ? 1 : 0);
     const auto backend = choose_backend(config.runtime.device);
     const graph::Recompute recompute = graph::recompute_from_name(config.train.recompute);
-    const auto plan_for = [&](std::int64_t batch, graph::Recompute mode) {
-        nets::NetworkInputs sized = inputs;
-        sized.batch = batch;
-        graph::Graph network =
-            nets::build_network(config.model, config.loss, sized, nets::Task::train, compute);
-        nets::freeze(network, config.model, config.optim.freeze, std::nullopt);
-        return graph::plan_program(std::move(network), *backend, {.recompute = mode});
-    };
+    recipe::Design design{.model = config.model,
+                          .loss = config.loss,
+                          .inputs = inputs,
+                          .compute = compute,
+                          .plan = {.recompute = recompute},
+                          .crop = inputs.height};
+    if (config.model.frozen != "none" || !config.optim.freeze.empty()) {
+        graph::Graph network = recipe::parameter_graph(design);
+        const nets::Frozen frozen = nets::freeze(network, config.model, config.optim.freeze, std::nullopt);
+        design.frozen = {frozen.names.begin(), frozen.names.end()};
+    }
 
-    const graph::ProgramPlan plan = plan_for(inputs.batch, recompute);
+    const graph::ProgramPlan plan =
+        graph::plan_program(recipe::parameter_graph(design), *backend, design.plan);
     const graph::TrainableCount count = graph::count_trainable(plan.graph);
     print_layers(plan);
     const double flops = graph::forward_flops(plan);
@@ -73,9 +82,10 @@ ExitCode run_inspect(Invocation& invocation) {
                     "({:.2f} per sample), training about three times that",
                     count.trainable + count.frozen, count.trainable, count.frozen, flops * 1e-9,
                     flops * 1e-9 / static_cast<double>(inputs.batch)));
-    print_memory(graph::memory_table(plan, moments));
+    print_memory(recipe::planned_memory(design, *backend, moments), plan);
     if (recompute == graph::Recompute::blocks) {
-        const std::size_t without = plan_for(inputs.batch, graph::Recompute::none).arena.bytes;
+        const std::size_t without =
+            graph::plan_program(recipe::parameter_graph(design), *backend).arena.bytes;
         print_line(
             fmt::format("recomputed blocks: {:.2f} GFLOP run twice; without, the arena would take {:.1f} MiB "
                         "({:.0f} % of it now)",
@@ -89,10 +99,12 @@ ExitCode run_inspect(Invocation& invocation) {
 
     const std::size_t budget = memory_budget(config.runtime, 1);
     const auto bytes_for = [&](std::int64_t batch) {
-        return graph::memory_table(plan_for(batch, recompute), moments).total();
+        recipe::Design sized = design;
+        sized.inputs.batch = batch;
+        return recipe::planned_memory(sized, *backend, moments).total();
     };
     print_line(fmt::format("largest batch within {:.0f} MiB: {}", mebibytes(budget),
-                           graph::largest_batch(bytes_for, budget, 256)));
+                           graph::largest_batch(bytes_for, budget, 4096)));
     return ExitCode::done;
 }
 

@@ -1,12 +1,12 @@
-#include <unistd.h>
-
 #include <chrono>
 
 #include "app/backend_choice.hpp"
 #include "app/banner.hpp"
+#include "app/memory_budget.hpp"
 #include "app/training_console.hpp"
 #include "app/verb.hpp"
 #include "base/log.hpp"
+#include "base/process_memory.hpp"
 #include "data/store_source.hpp"
 #include "train/trainer.hpp"
 
@@ -64,17 +64,12 @@ report::DataSummary summary_of(const tiles::TileStore& store) {
     return summary;
 }
 
-// The rank's part of its host's memory.
-std::int64_t memory_share(const comm::World& world) {
-    return ::sysconf(_SC_PHYS_PAGES) * ::sysconf(_SC_PAGE_SIZE) / world.local_size();
-}
-
 void print_plan(const Invocation& invocation, const fs::path& folder, const tiles::TileStore& store,
-                const train::RunReport& plan) {
+                const train::RunReport& plan, std::size_t budget) {
     show_banner(invocation, folder.string());
     log::info("{}", report::format_data(summary_of(store)));
-    log::info("{}", report::format_memory(plan.parameters, static_cast<std::int64_t>(plan.planned_bytes),
-                                          memory_share(invocation.world())));
+    log::info("{}", report::format_memory(plan.parameters, static_cast<std::int64_t>(plan.memory.total()),
+                                          static_cast<std::int64_t>(budget)));
     const config::Optim& optim = invocation.config().optim;
     log::info("rate  effective lr {} (optim.lr {}, lr_scale {})", plan.peak_rate, optim.lr, optim.lr_scale);
     for (const optim::RuleMatch& group : plan.groups) {
@@ -96,6 +91,7 @@ ExitCode run_train(Invocation& invocation) {
     // A run that will be replaced is not continued.
     if (config.runtime.overwrite) config.train.resume = "never";
 
+    const std::size_t budget = memory_budget(config.runtime, invocation.world().local_size());
     const auto backend = choose_backend(config.runtime.device);
     const tiles::TileStore store(config.data.tiles);
     store.require(config);
@@ -112,7 +108,8 @@ ExitCode run_train(Invocation& invocation) {
                                *backend,
                                invocation.communicator(),
                                folder / "ckpt",
-                               observer};
+                               observer,
+                               process_memory().resident};
     if (config.runtime.max_time > 0) {
         setup.stop_requested = [&] {
             return std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count() >
@@ -120,8 +117,9 @@ ExitCode run_train(Invocation& invocation) {
         };
     }
     train::Trainer trainer(setup);
+    train::require_memory(setup, trainer.plan().memory, budget);
     trainer.prepare();
-    print_plan(invocation, folder, store, trainer.plan());
+    print_plan(invocation, folder, store, trainer.plan(), budget);
     if (config.runtime.dry_run) return ExitCode::done;
 
     std::unique_ptr<report::RunFolder> run;

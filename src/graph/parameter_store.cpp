@@ -82,6 +82,12 @@ void ParameterStore::adopt(const Graph& graph) {
     }
 }
 
+std::size_t ParameterStore::state_bytes() const {
+    std::size_t bytes = 0;
+    for (const State& state : states_) bytes += state.memory.bytes();
+    return bytes;
+}
+
 void ParameterStore::initialise(std::uint64_t seed) {
     TERRANE_ASSERT(dtype_ == DType::f32 || dtype_ == DType::f64, "parameters are {}", name_of(dtype_));
     std::vector<float> values;

@@ -62,6 +62,7 @@ class ParameterStore {
     std::int64_t trainable_count() const;
     std::size_t parameter_bytes() const { return parameters_.bytes(); }
     std::size_t gradient_bytes() const { return gradients_.bytes(); }
+    std::size_t state_bytes() const;
 
     /// The trainable part of P, and G: equal lengths, padding included (always zero).
     std::span<float> trainable_values() const;

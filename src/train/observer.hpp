@@ -6,6 +6,7 @@
 
 #include "optim/parameter_groups.hpp"
 #include "report/metrics.hpp"
+#include "train/memory_plan.hpp"
 
 namespace terrane::train {
 
@@ -41,7 +42,7 @@ struct RunReport {
     std::int64_t trained_parameters = 0;
     double peak_rate = 0;                  ///< optim.lr after optim.lr_scale
     std::vector<optim::RuleMatch> groups;  ///< what each rule of optim.groups matched
-    std::size_t planned_bytes = 0;         ///< parameters, gradients, moments, programs, tiles read ahead
+    MemoryPlan memory;
     std::string evaluation_protocol;
 };
 

@@ -31,6 +31,7 @@ struct TrainingSetup {
     comm::Communicator& communicator;
     std::filesystem::path checkpoints;  ///< the run's folder `ckpt`
     TrainingObserver& observer;
+    std::size_t process_bytes = 0;  ///< resident before training begins; counted in the memory plan
     /// Asked on every rank after each step; the ranks stop together as soon as one says yes.
     std::function<bool()> stop_requested = [] { return false; };
 };

@@ -141,14 +141,18 @@ RunReport Trainer::plan() const {
     report.peak_rate = peak_rate_;
     report.groups = groups_.matches;
     report.trained_parameters = store_.trainable_count();
-    report.planned_bytes = store_.parameter_bytes() + store_.gradient_bytes() + training_->bytes();
-    report.planned_bytes += optimizer_.bytes();
+    report.memory.parts = {
+        {"the program itself", setup_.process_bytes},
+        {"parameters and states", store_.parameter_bytes() + store_.state_bytes()},
+        {"gradients", store_.gradient_bytes()},
+        {"optimizer", optimizer_.bytes()},
+        {"training programs", training_->bytes()},
+        {"tiles read ahead", data::TileMemory(setup_.training.layout()).bytes() *
+                                 static_cast<std::size_t>(batches_.batch * config_.train.prefetch)}};
     if (evaluator_ != nullptr) {
-        report.planned_bytes += evaluator_->bytes();
+        report.memory.parts.push_back({"evaluation programs", evaluator_->bytes()});
         report.evaluation_protocol = evaluator_->protocol();
     }
-    report.planned_bytes += data::TileMemory(setup_.training.layout()).bytes() *
-                            static_cast<std::size_t>(batches_.batch * config_.train.prefetch);
     return report;
 }
 

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace terrane::train {
+
+struct TrainingSetup;
+
+/// What a training run keeps in memory, per rank, by purpose.
+struct MemoryPlan {
+    struct Part {
+        std::string what;
+        std::size_t bytes = 0;
+    };
+    std::vector<Part> parts;
+
+    std::size_t total() const;
+    /// "training programs 353.1, gradients 8.6, ...": the parts in MB.
+    std::string text() const;
+};
+
+/// The largest train.batch (samples per rank and micro-step) with which the run keeps to `budget` bytes while
+/// train.global_batch stays what it is, by accumulation; 0 if none does. Plans only, runs nothing.
+/// Collective.
+std::int64_t largest_batch_within(const TrainingSetup& setup, std::size_t budget);
+
+/// Throws Error E0751 (69) with the plan's parts and the largest batch that fits, if `plan` is over `budget`.
+/// Collective: the ranks agree on the smallest budget.
+void require_memory(const TrainingSetup& setup, const MemoryPlan& plan, std::size_t budget);
+
+}  // namespace terrane::train
