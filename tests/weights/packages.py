@@ -54,6 +54,36 @@ def resnet(terrane, run_network, folder):
     assert [entry["tensor"] for entry in report["extended"]] == ["backbone.conv1.weight"]
 
 
+def vision_transformer(run_network, folder):
+    """SETR drops the class token before the blocks, so the reference is timm's own network without one."""
+    torch.manual_seed(4)
+    model = timm.create_model("vit_base_patch16_224")
+    file = folder / "vit_base_patch16_224.pth"
+    torch.save(model.state_dict(), file)
+    bare = timm.create_model("vit_base_patch16_224", class_token=False, global_pool="avg", fc_norm=False).eval()
+    state = {name: value for name, value in model.state_dict().items() if name != "cls_token"}
+    state["pos_embed"] = state["pos_embed"][:, 1:]
+    bare.load_state_dict(state)
+    image = torch.randn(1, 3, 224, 224)
+    with torch.no_grad():
+        expected = bare.forward_intermediates(image, intermediates_only=True)
+    safetensors.save_file({"image": numpy.ascontiguousarray(image.permute(0, 2, 3, 1).numpy())}, folder / "image.safetensors")
+    for network, decoder, left_over in (
+            ("setr_light", ("mla_projs.", "decoder.", "head."), ["cls_token"]),
+            ("setr_mla", ("backbone.norm_", "backbone.mla.", "decode_head."), ["head.bias", "head.weight", "norm.bias", "norm.weight"])):
+        answer = subprocess.run([run_network, "vit", network, str(file), str(folder / "image.safetensors"),
+                                 str(folder / "blocks.safetensors")], check=True, capture_output=True, text=True)
+        report = json.loads(answer.stdout)
+        assert [name for name in report["missing"] if not name.startswith(decoder)] == [], report["missing"]
+        assert report["unexpected"] == left_over, report["unexpected"]
+        ours = safetensors.load_file(folder / "blocks.safetensors")
+        assert len(ours) == len(expected) == 12
+        differences = [(torch.as_tensor(ours[f"block{i}"]).permute(0, 3, 1, 2) - block).abs().max() / block.abs().max()
+                       for i, block in enumerate(expected)]
+        print(f"timm ViT-B/16 in {network}: {len(report['loaded'])} tensors, blocks differ by {max(differences):.1e} of their largest")
+        assert max(differences) < 1e-4
+
+
 def round_trip(terrane, run_network, folder):
     """Ours, exported, read by PyTorch's own safetensors, saved as .pth, imported: the same numbers."""
     model, exported = folder / "model.safetensors", folder / "exported.safetensors"
@@ -78,6 +108,7 @@ def main(terrane, run_network):
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         resnet(terrane, run_network, folder)
+        vision_transformer(run_network, folder)
         round_trip(terrane, run_network, folder)
 
 

@@ -1,8 +1,9 @@
-// For packages.py and onnx_parity.py:
-//   run_network random MODEL ENCODER NORM FILE      writes random weights of a small network with its
-//   description run_network predict FILE INPUTS OUT             runs it on the modalities of a safetensors
-//   file (NHWC) run_network resnet50 WEIGHTS INPUTS OUT         the last map of a ResNet-50 (stride 32) with
-//   foreign weights
+// For packages.py and onnx_parity.py; files of inputs are safetensors, maps NHWC:
+// - run_network random MODEL ENCODER NORM FILE: writes random weights of a small network with its description
+// - run_network predict FILE INPUTS OUT: runs it on the modalities in INPUTS
+// - run_network resnet50 WEIGHTS INPUTS OUT: the last map of a ResNet-50 (stride 32) with foreign weights
+// - run_network vit MODEL WEIGHTS INPUTS OUT: what each block of a SETR network's ViT-B/16 gives to the
+//   decoder, with foreign weights; the last two print the report of the import as JSON
 #include <cstdio>
 
 #include "base/philox.hpp"
@@ -28,6 +29,9 @@ train::ModelDescription small_model(const std::string& name, const std::string& 
     description.model.encoder = encoder;
     description.model.norm = norm;
     description.model.encoder_width = 16;
+    description.model.vit.depth = 4;
+    description.model.vit.width = 24;
+    description.model.vit.heads = 3;
     description.crop = edge;
     for (const auto& [modality, bands, scale] : {std::tuple{"optical", 3, 1}, std::tuple{"height", 1, 2}}) {
         data::ModalityLayout layout;
@@ -128,6 +132,35 @@ void resnet50(const std::string& file, const std::string& inputs, const std::str
     write(out, "features", program.output("features"));
 }
 
+void vision_transformer(const std::string& network, const std::string& file, const std::string& inputs,
+                        const std::string& out) {
+    const auto backend = cpu::make_cpu_backend();
+    device::SingleRank alone;
+    config::Model model;
+    model.name = network;
+    const nets::NetworkInputs sizes{
+        .modalities = {{"image", 3, 1}}, .classes = 2, .batch = 1, .height = 224, .width = 224};
+    graph::Graph graph = nets::build_network(model, {}, sizes, nets::Task::predict, DType::f32);
+    std::vector<std::string> taps;
+    for (std::size_t i = 0; i < graph.values.size(); ++i) {
+        const std::string& name = graph.values[i].name;
+        if (!name.ends_with(".ffn.sum") && !name.ends_with(".mlp.sum")) continue;
+        taps.push_back("block" + std::to_string(taps.size()));
+        graph.outputs.emplace_back(taps.back(), graph::ValueId{static_cast<int>(i)});
+    }
+    graph::ParameterStore store(*backend, graph);
+    const weights::ImportPlan plan = train::import_model({}, file, store, *backend);
+    std::printf("%s\n", plan.to_json().c_str());
+    graph::Program program(graph::plan_program(std::move(graph), *backend), *backend, store, alone);
+    program.parameters_changed();
+    fill(program, "image", weights::SafetensorsReader{std::filesystem::path(inputs)});
+    for (float& there : program.input("presence").span<float>()) there = 1;
+    program.run_forward({});
+    weights::SafetensorsWriter writer;
+    for (const std::string& tap : taps) writer.add(tap, program.output(tap));
+    writer.write(out);
+}
+
 }  // namespace
 
 int main(int count, char** arguments) {
@@ -139,6 +172,8 @@ int main(int count, char** arguments) {
             predict(words[1], words[2], words[3]);
         } else if (words.size() == 4 && words[0] == "resnet50") {
             resnet50(words[1], words[2], words[3]);
+        } else if (words.size() == 5 && words[0] == "vit") {
+            vision_transformer(words[1], words[2], words[3], words[4]);
         } else {
             return 2;
         }
