@@ -58,6 +58,19 @@ std::vector<std::string> ImportPlan::lines() const {
                 fmt::format("{:<11} {}: {}", word_of(item.fit), targets[item.target].name, item.detail));
         }
     }
+    std::vector<std::string> joined, scaled;
+    for (const ImportItem& item : items) {
+        if (item.fit == Fit::joined) joined.push_back(targets[item.target].name);
+        if (item.scale) scaled.push_back(targets[item.target].name);
+    }
+    if (!joined.empty()) {
+        lines.push_back(
+            fmt::format("joined      {}, from queries, keys and values: {}", joined.size(), list_of(joined)));
+    }
+    if (!scaled.empty()) {
+        lines.push_back(
+            fmt::format("scaled      {}, by the file's layer scales: {}", scaled.size(), list_of(scaled)));
+    }
     for (const Skipped& skip : skipped) {
         lines.push_back(fmt::format("skipped     {}: {}", skip.target, skip.reason));
     }
@@ -74,10 +87,13 @@ std::string ImportPlan::to_json() const {
     Json json;
     json["file"] = file;
     json["names"] = family;
-    for (const char* key : {"loaded", "resized", "extended", "skipped"}) json[key] = Json::array();
+    for (const char* key : {"loaded", "joined", "scaled", "resized", "extended", "skipped"})
+        json[key] = Json::array();
     for (const ImportItem& item : items) {
         const std::string& name = targets[item.target].name;
         json["loaded"].push_back(name);
+        if (item.fit == Fit::joined) json["joined"].push_back(name);
+        if (item.scale) json["scaled"].push_back(name);
         if (item.fit == Fit::resized || item.fit == Fit::extended) {
             json[word_of(item.fit)].push_back({{"tensor", name}, {"how", item.detail}});
         }

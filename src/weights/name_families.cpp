@@ -133,7 +133,7 @@ std::string apply_rules(const std::vector<NameRule>& rules, std::string name) {
 bool is_first_convolution(std::string_view name) {
     static const std::regex first(
         R"((^|\.)(conv1|stem\.0|patch_embed\.proj(ection)?|image_initial\.0)\.weight$)");
-    static const std::regex inside(R"((^|\.)(layer|blocks?|layers)\.?\d)");
+    static const std::regex inside(R"((^|\.)((layer|blocks?|layers)\.?|layer_pred)\d)");
     return found_in(name, first) && !found_in(name, inside);
 }
 

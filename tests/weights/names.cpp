@@ -104,64 +104,6 @@ TEST_CASE("queries, keys and values that a file keeps apart are joined in this o
     CHECK(file[item.sources[2]].name == "blocks.1.attn.v.weight");
 }
 
-TEST_CASE("mmseg's transformer names and its reversed order of levels are understood", "[weights]") {
-    Targets targets = transformer("backbone.", "mlp");
-    for (int level = 2; level <= 5; ++level) {
-        const std::string number = std::to_string(level);
-        targets.push_back({"backbone.norm_" + std::to_string(level - 2) + ".weight", {8}});
-        targets.push_back({"backbone.mla.mla_p" + number + "_1x1.0.weight", {4, 1, 1, 8}});
-        targets.push_back({"backbone.mla.mla_p" + number + ".0.weight", {4, 3, 3, 4}});
-        targets.push_back({"backbone.mla.mla_p" + number + ".1.weight", {4}});
-        targets.push_back({"decode_head.mlahead.head" + number + ".3.weight", {2, 3, 3, 2}});
-        targets.push_back({"decode_head.mlahead.head" + number + ".4.weight", {2}});
-        targets.push_back({"auxiliary_head." + std::to_string(level - 2) + ".conv_seg.weight", {6, 1, 1, 4}});
-    }
-    targets.push_back({"decode_head.conv_seg.weight", {6, 1, 1, 8}});
-
-    Entries file;
-    add(file, "backbone.pos_embed", {1, 17, 8});
-    add(file, "backbone.patch_embed.projection.weight", {8, 3, 4, 4});
-    add(file, "backbone.patch_embed.projection.bias", {8});
-    for (int block = 0; block < 2; ++block) {
-        const std::string name = "backbone.layers." + std::to_string(block) + ".";
-        for (const char* norm : {"ln1.weight", "ln1.bias", "ln2.weight", "ln2.bias"})
-            add(file, name + norm, {8});
-        add(file, name + "attn.attn.in_proj_weight", {24, 8});
-        add(file, name + "attn.attn.in_proj_bias", {24});
-        add(file, name + "attn.attn.out_proj.weight", {8, 8});
-        add(file, name + "attn.attn.out_proj.bias", {8});
-        add(file, name + "ffn.layers.0.0.weight", {32, 8});
-        add(file, name + "ffn.layers.0.0.bias", {32});
-        add(file, name + "ffn.layers.1.weight", {8, 32});
-        add(file, name + "ffn.layers.1.bias", {8});
-    }
-    for (int i = 0; i < 4; ++i) {
-        const std::string number = std::to_string(i);
-        add(file, "neck.norm." + number + ".weight", {8});
-        add(file, "neck.mla.channel_proj." + number + ".conv.weight", {4, 8, 1, 1});
-        add(file, "neck.mla.feat_extract." + number + ".conv.weight", {4, 4, 3, 3});
-        add(file, "neck.mla.feat_extract." + number + ".bn.weight", {4});
-        add(file, "decode_head.up_convs." + number + ".1.conv.weight", {2, 2, 3, 3});
-        add(file, "decode_head.up_convs." + number + ".1.bn.weight", {2});
-        add(file, "auxiliary_head." + number + ".conv_seg.weight", {6, 4, 1, 1});
-    }
-    add(file, "decode_head.conv_seg.weight", {6, 8, 1, 1});
-
-    const ImportPlan plan = plan_import(file, targets, {});
-    CHECK(plan.missing.empty());
-    CHECK(plan.unexpected.empty());
-    CHECK(plan.family == "SETR-MLA (mmseg)");
-    // The projections count from the shallowest tap, everything behind them from the deepest.
-    CHECK(source_of(plan, file, "backbone.mla.mla_p2_1x1.0.weight") == "neck.mla.channel_proj.0.conv.weight");
-    CHECK(source_of(plan, file, "backbone.mla.mla_p5.0.weight") == "neck.mla.feat_extract.0.conv.weight");
-    CHECK(source_of(plan, file, "decode_head.mlahead.head2.4.weight") ==
-          "decode_head.up_convs.3.1.bn.weight");
-    CHECK(source_of(plan, file, "auxiliary_head.0.conv_seg.weight") == "auxiliary_head.3.conv_seg.weight");
-    CHECK(source_of(plan, file, "backbone.blocks.1.mlp.fc1.weight") ==
-          "backbone.layers.1.ffn.layers.0.0.weight");
-    CHECK(item_of(plan, "backbone.pos_embed").fit == Fit::resized);
-}
-
 TEST_CASE("a ResNet fills the encoder of every modality; other bands and heads are reported", "[weights]") {
     Targets targets;
     for (const char* modality : {"encoder.optical.", "encoder.height."}) {
