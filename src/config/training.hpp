@@ -43,6 +43,7 @@ struct Import {
     std::string part;                    ///< key of a .pth file under which the weights lie; empty: found by itself
     std::string positions = "bilinear";  ///< resize of positional embeddings: bilinear, bicubic
     std::string bands = "repeat";        ///< first convolution for other bands: repeat (and scale), zero
+    std::string missing = "error";       ///< train.init_weights that do not exist: error, warn
 };
 
 struct Eval {

@@ -105,6 +105,11 @@ TableOf<Import> import_rules() {
         .option("bands", &Import::bands,
                 "first convolution for other bands: filters repeated and scaled, or zero for further bands")
         .one_of({"repeat", "zero"});
+    table
+        .option("missing", &Import::missing,
+                "train.init_weights that don't exist: error, or warn and start from random numbers, nothing "
+                "frozen")
+        .one_of({"error", "warn"});
     return table;
 }
 

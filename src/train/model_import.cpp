@@ -48,6 +48,10 @@ std::vector<weights::ImportTarget> import_targets(const graph::Graph& graph) {
     return targets;
 }
 
+fs::path weights_to_load(const config::Import& rules, const fs::path& weights) {
+    return rules.missing == "warn" && !fs::exists(weights) ? fs::path() : weights;
+}
+
 bool loads_strictly(const config::Import& rules, const fs::path& weights) {
     if (rules.match != "auto") return rules.match == "strict";
     if (fs::is_directory(weights)) return true;

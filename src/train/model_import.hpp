@@ -20,6 +20,9 @@ namespace terrane::train {
 /// The numbers that a network of this graph takes from import_weights: parameters and saved states.
 std::vector<weights::ImportTarget> import_targets(const graph::Graph& graph);
 
+/// train.init_weights, or an empty path if nothing is there and import.missing is "warn".
+std::filesystem::path weights_to_load(const config::Import& rules, const std::filesystem::path& weights);
+
 /// Whether train.init_weights is to be loaded as it is, every tensor required: a checkpoint of ours, unless
 /// import.match says otherwise.
 bool loads_strictly(const config::Import& rules, const std::filesystem::path& weights);

@@ -96,12 +96,13 @@ std::set<std::string> Trainer::loaded_parameters(const graph::Graph& network) {
     std::string joined;
     if (communicator_.rank() == 0) {
         if (resume_from_.empty()) {
-            for (const std::string& name :
-                 names_that_load(config_.import_rules, config_.train.init_weights, network)) {
+            const fs::path weights = weights_to_load(config_.import_rules, config_.train.init_weights);
+            for (const std::string& name : names_that_load(config_.import_rules, weights, network)) {
                 joined += name + "\n";
             }
         } else {
-            for (const std::string& name : load_run_state(resume_from_ / state_file).frozen) joined += name + "\n";
+            for (const std::string& name : load_run_state(resume_from_ / state_file).frozen)
+                joined += name + "\n";
         }
     }
     communicator_.broadcast(joined, 0);
@@ -115,7 +116,8 @@ recipe::Design Trainer::frozen_design() {
     recipe::Design design = design_of(setup_, batches_, augmentation_.crop());
     if (config_.model.frozen == "none" && config_.optim.freeze.empty()) return design;
     if (config_.model.name == "pkdiff") {
-        throw Error(ExitCode::config_invalid, 512, "pkdiff is trained as a whole: nothing of it can be frozen.",
+        throw Error(ExitCode::config_invalid, 512,
+                    "pkdiff is trained as a whole: nothing of it can be frozen.",
                     "Remove model.frozen and optim.freeze.");
     }
     graph::Graph network = recipe::parameter_graph(design);
@@ -179,8 +181,16 @@ void Trainer::start_feeding() {
 }
 
 void Trainer::load_initial_weights() {
-    const fs::path file = model_file_of(config_.train.init_weights);
-    if (loads_strictly(config_.import_rules, config_.train.init_weights)) {
+    const fs::path weights = weights_to_load(config_.import_rules, config_.train.init_weights);
+    if (weights.empty()) {
+        log::warning(
+            "there are no weights {}: training starts from random numbers and nothing is frozen "
+            "(import.missing = \"warn\").",
+            config_.train.init_weights);
+        return;
+    }
+    const fs::path file = model_file_of(weights);
+    if (loads_strictly(config_.import_rules, weights)) {
         load_model(file, store_, setup_.backend);
         return;
     }

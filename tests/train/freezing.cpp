@@ -1,6 +1,8 @@
 // Runs that leave loaded layers as they are.
 #include <map>
 
+#include "base/file.hpp"
+#include "base/log.hpp"
 #include "support/catch.hpp"
 #include "train/model_files.hpp"
 #include "training_fixture.hpp"
@@ -140,6 +142,25 @@ TEST_CASE("layers that were not loaded are trained although they were to be froz
     CHECK(result.tensors.at("pos_embed") == bytes);
     CHECK_FALSE(result.trained.contains("pos_embed"));
     CHECK(result.trained.contains("blocks.1.ffn.fc2.weight"));
+}
+
+TEST_CASE("weights that do not exist are an error, or by wish a warning, random numbers and nothing frozen") {
+    test::TemporaryFolder fresh, refused, warned;
+    config::Config config = transformer_config();
+    const Result without = train_run(config, fresh.path());
+    config.model.frozen = "encoder";
+    config.train.init_weights = "/nowhere/vit.pth";
+    CHECK_THROWS_WITH(train_run(config, refused.path()),
+                      test::contains("there are no weights /nowhere/vit.pth"));
+    config.import_rules.missing = "warn";
+    log::add_file((refused.path() / "log").string());
+    const Result result = train_run(config, warned.path());
+    CHECK(result.trained == without.trained);
+    CHECK(result.tensors == without.tensors);
+    const std::string messages = read_text_file(refused.path() / "log");
+    CHECK_THAT(messages, test::contains("are not in train.init_weights and are trained"));
+    CHECK_THAT(messages,
+               test::contains("there are no weights /nowhere/vit.pth: training starts from random"));
 }
 
 TEST_CASE("weights that have nothing in common with the network are refused") {
