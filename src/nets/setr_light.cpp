@@ -50,10 +50,11 @@ NetworkHeads setr_light(GraphBuilder& build, const config::Model& model, const N
     const NormKind norm = norm_from_name(model.norm);
     std::size_t step = 0;
     for (std::int64_t scale = design.patch; scale > 1; scale /= 2, ++step) {
-        const std::string convolution = "decoder." + std::to_string(4 * step);
-        x = convolution_norm_relu(build, norm, convolution, "decoder." + std::to_string(4 * step + 1), x,
-                                  decoder_channels(step), {.kernel = 3, .padding = 1, .bias = true});
-        x = twice_as_large(build, "decoder." + std::to_string(4 * step + 3), x);
+        auto scope = build.block("decoder");
+        const auto layer = [&](std::size_t within) { return std::to_string(4 * step + within); };
+        x = convolution_norm_relu(build, norm, layer(0), layer(1), x, decoder_channels(step),
+                                  {.kernel = 3, .padding = 1, .bias = true});
+        x = twice_as_large(build, layer(3), x);
     }
     const ValueId logits = build.convolution("head", x, inputs.classes,
                                              {.kernel = 1, .bias = true, .initializer = graph::Normal{0.01}});

@@ -27,14 +27,14 @@ std::vector<ValueId> neck(GraphBuilder& build, NormKind norm, const std::vector<
     std::vector<ValueId> projected;
     for (std::size_t i = 0; i < features.size(); ++i) {
         const ValueId normed = layer_norm(build, "norm_" + std::to_string(i), features[i], epsilon);
-        auto scope = build.scope("mla." + numbered("mla_p", i, "_1x1"));
+        auto scope = build.block("mla." + numbered("mla_p", i, "_1x1"));
         projected.push_back(
             convolution_norm_relu(build, norm, "0", "1", normed, neck_channels, {.kernel = 1}));
     }
     std::vector<ValueId> levels(features.size());
     ValueId sum;
     for (std::size_t i = features.size(); i-- > 0;) {
-        auto scope = build.scope("mla." + numbered("mla_p", i));
+        auto scope = build.block("mla." + numbered("mla_p", i));
         sum = i + 1 == features.size() ? projected[i] : build.append("sum", ops::Add{}, {projected[i], sum});
         levels[i] =
             convolution_norm_relu(build, norm, "0", "1", sum, neck_channels, {.kernel = 3, .padding = 1});
@@ -67,7 +67,7 @@ NetworkHeads setr_mla(GraphBuilder& build, const config::Model& model, const Net
         auto scope = build.scope("decode_head");
         std::vector<ValueId> enlarged;
         for (std::size_t i = 0; i < levels.size(); ++i) {
-            auto level = build.scope("mlahead." + numbered("head", i));
+            auto level = build.block("mlahead." + numbered("head", i));
             const GraphBuilder::ConvolutionOptions spatial{.kernel = 3, .padding = 1};
             ValueId x = convolution_norm_relu(build, norm, "0", "1", levels[i], head_channels, spatial);
             x = convolution_norm_relu(build, norm, "3", "4", x, head_channels, spatial);

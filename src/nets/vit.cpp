@@ -91,7 +91,7 @@ std::vector<ValueId> vision_transformer(GraphBuilder& build, const VisionTransfo
 
     std::vector<ValueId> features;
     for (std::int64_t block = 0; block < design.depth; ++block) {
-        auto scope = build.scope("blocks." + std::to_string(block));
+        auto scope = build.block("blocks." + std::to_string(block));
         x = transformer_block(build, design, x);
         if (std::find(taps.begin(), taps.end(), block) != taps.end()) features.push_back(x);
     }
