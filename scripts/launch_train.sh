@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Training on one workstation, one rank per GPU (or per share of the cores):
+#     scripts/launch_train.sh RANKS CONFIG [options of terrane train]
+# RANKS 1 starts the program as it is. Where a platform already started this script once per rank (WORLD_SIZE is set),
+# RANKS is ignored and the program takes its place among them. The exit code is the program's.
+#   TERRANE      the program (default: build/release/terrane of this checkout)
+#   MPIRUN_ARGS  further options of mpirun
+set -euo pipefail
+
+if [ $# -lt 2 ]; then
+  sed -n '2,/^set/{s/^# \{0,1\}//;/^set/d;p}' "$0" >&2
+  exit 2
+fi
+ranks=$1 config=$2
+shift 2
+terrane=${TERRANE:-$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)/build/release/terrane}
+
+if [ -n "${WORLD_SIZE:-}" ] || [ "$ranks" = 1 ]; then
+  exec "$terrane" train -c "$config" "$@"
+fi
+# mpirun kills ranks about a second after it told them to stop; a checkpoint takes longer. Where root must start it (in a
+# container), Open MPI wants that said.
+export OMPI_MCA_odls_base_sigkill_timeout=${OMPI_MCA_odls_base_sigkill_timeout:-60}
+if [ "$(id -u)" -eq 0 ]; then export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1; fi
+# shellcheck disable=SC2086  # MPIRUN_ARGS is a list of words
+exec mpirun -n "$ranks" ${MPIRUN_ARGS:-} "$terrane" train -c "$config" "$@"
