@@ -15,6 +15,8 @@ packages=(
   libssl-dev libhwloc-dev libisal-dev libzip-dev
   catch2
   protobuf-compiler libprotobuf-dev
+  slurmctld slurmd slurm-client  # a cluster of two nodes on this machine, for the tests of slurm/
+  python3-matplotlib  # bench/scaling.sh draws with it
   python3-torch python3-torchvision python3-numpy python3-yaml python3-typing-extensions python3-venv
   # the parity tests compare with PyTorch; the program itself needs no Python
 )

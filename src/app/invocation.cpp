@@ -30,6 +30,10 @@ Invocation::Invocation(const Verb& verb, Parsed parsed, config::Resolved resolve
       world_(world),
       cores_(std::move(cores)) {}
 
+std::string Invocation::command_text() const {
+    return fmt::format("{}", fmt::join(parsed_.command, " "));
+}
+
 bool Invocation::has(const std::string& option) const {
     return parsed_.values.contains(option);
 }

@@ -74,6 +74,7 @@ class Invocation {
     comm::Communicator& communicator() const { return world_.communicator(); }
     const comm::CoreShare& cores() const { return cores_; }
     const std::vector<std::string>& command() const { return parsed_.command; }
+    std::string command_text() const;  ///< its words with spaces between, for records
 
     bool has(const std::string& option) const;
     /// The value of an option of the verb, or the fallback. Numbers: Error E0103 (2) if malformed.

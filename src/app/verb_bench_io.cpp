@@ -1,14 +1,11 @@
-#include <stdlib.h>
-
 #include <algorithm>
 #include <charconv>
-#include <cstring>
 
 #include "app/backend_choice.hpp"
 #include "app/data_ranks.hpp"
 #include "app/output.hpp"
+#include "app/scratch_folder.hpp"
 #include "app/verb.hpp"
-#include "base/log.hpp"
 #include "bench/io.hpp"
 #include "synth/scene_writer.hpp"
 
@@ -17,40 +14,6 @@ namespace terrane::app {
 namespace {
 
 namespace fs = std::filesystem;
-
-/// A folder that the ranks share and that is gone afterwards. Collective.
-class ScratchFolder {
-  public:
-    ScratchFolder(const std::string& parent, comm::Communicator& communicator) : communicator_(communicator) {
-        std::string name;
-        if (communicator.rank() == 0) {
-            name = (fs::path(parent.empty() ? fs::temp_directory_path() : fs::path(parent)) /
-                    "terrane-bench-XXXXXX")
-                       .string();
-            if (::mkdtemp(name.data()) == nullptr) {
-                throw Error(ExitCode::cannot_create, 901,
-                            fmt::format("can't create {}: {}.", name, std::strerror(errno)),
-                            "Name a folder that all ranks can write to with -o.");
-            }
-        }
-        communicator.broadcast(name, 0);
-        path_ = name;
-    }
-    ~ScratchFolder() {
-        if (communicator_.rank() != 0) return;
-        std::error_code failure;
-        fs::remove_all(path_, failure);
-        if (failure) log::warning("{} could not be removed: {}.", path_.string(), failure.message());
-    }
-    ScratchFolder(const ScratchFolder&) = delete;
-    ScratchFolder& operator=(const ScratchFolder&) = delete;
-
-    const fs::path& path() const { return path_; }
-
-  private:
-    comm::Communicator& communicator_;
-    fs::path path_;
-};
 
 std::vector<int> readers_of(const Invocation& invocation) {
     if (!invocation.has("readers")) {
@@ -137,8 +100,7 @@ ExitCode run_bench_io(Invocation& invocation) {
     result.map_writing = bench::measure_map_writing(config, scratch.path(), options, communicator);
     if (communicator.rank() != 0) return ExitCode::done;
 
-    std::string command;
-    for (const std::string& word : invocation.command()) command += (command.empty() ? "" : " ") + word;
+    const std::string command = invocation.command_text();
     print_line(bench::io_json(result, communicator.size(), own ? "synthetic" : config.data.tiles, command));
     return ExitCode::done;
 }

@@ -36,8 +36,7 @@ ExitCode run_bench_ops(Invocation& invocation) {
     } else if (invocation.has("table")) {
         print_text(bench::ops_table(result));
     } else {
-        std::string command;
-        for (const std::string& word : invocation.command()) command += (command.empty() ? "" : " ") + word;
+        const std::string command = invocation.command_text();
         print_line(bench::ops_json(*backend, result, compute, command));
     }
     return ExitCode::done;

@@ -21,8 +21,7 @@ ExitCode run_bench_step(Invocation& invocation) {
     options.recompute = graph::recompute_from_name(invocation.config().train.recompute);
     const auto backend = choose_backend(invocation.config().runtime.device);
 
-    std::string command;
-    for (const std::string& word : invocation.command()) command += (command.empty() ? "" : " ") + word;
+    const std::string command = invocation.command_text();
     if (invocation.has("compare-recompute")) {
         print_line(bench::compare_recompute(*backend, options, command));
         return ExitCode::done;

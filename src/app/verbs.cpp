@@ -18,8 +18,10 @@ extern const Verb predict_verb;
 extern const Verb import_verb;
 extern const Verb export_verb;
 extern const Verb inspect_verb;
+extern const Verb bench_comm_verb;
 extern const Verb bench_io_verb;
 extern const Verb bench_ops_verb;
+extern const Verb bench_scaling_verb;
 extern const Verb bench_step_verb;
 extern const Verb doctor_verb;
 extern const Verb completion_verb;
@@ -29,7 +31,8 @@ const std::vector<const Verb*>& verbs() {
         &data_info_verb,  &data_build_verb,   &data_verify_verb,  &data_stats_verb,    &data_preview_verb,
         &data_synth_verb, &train_verb,        &evaluate_verb,     &predict_verb,       &import_verb,
         &export_verb,     &config_check_verb, &config_print_verb, &config_schema_verb, &inspect_verb,
-        &bench_io_verb,   &bench_ops_verb,    &bench_step_verb,   &doctor_verb,        &completion_verb,
+        &bench_comm_verb, &bench_io_verb,     &bench_ops_verb,    &bench_scaling_verb, &bench_step_verb,
+        &doctor_verb,     &completion_verb,
     };
     return table;
 }
