@@ -82,6 +82,16 @@ void write_file_atomically(const std::filesystem::path& path, std::string_view c
     write_file_atomically(path, std::as_bytes(std::span(content.data(), content.size())));
 }
 
+void create_folders(const std::filesystem::path& folder) {
+    std::error_code failure;
+    std::filesystem::create_directories(folder, failure);
+    if (failure) {
+        throw Error(ExitCode::cannot_create, 901,
+                    fmt::format("the folder {} can't be created: {}.", folder.string(), failure.message()),
+                    "Name another one.");
+    }
+}
+
 void sync_folder(const std::filesystem::path& folder) { sync_path(folder, O_RDONLY | O_DIRECTORY); }
 void sync_file(const std::filesystem::path& path) { sync_path(path, O_RDONLY); }
 

@@ -14,6 +14,9 @@ namespace terrane {
 void write_file_atomically(const std::filesystem::path& path, std::span<const std::byte> content);
 void write_file_atomically(const std::filesystem::path& path, std::string_view content);
 
+/// The folder with all folders above it, unless it is there. Throws Error E0901 (73).
+void create_folders(const std::filesystem::path& folder);
+
 /// A file opened for checked sequential writing; the building block of the functions above and of larger writers.
 class CheckedFile {
   public:

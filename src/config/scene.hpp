@@ -27,7 +27,7 @@ struct Grid {
 struct Modality {
     std::string name;
     std::vector<std::string> files;      ///< paths or globs; absolute once read (relative ones: to the config file)
-    std::string scene;                   ///< regular expression whose first group is the scene id; empty: file stem
+    std::string scene;                   ///< regular expression whose groups, joined by _, are the scene id; empty: file stem
     std::vector<std::int64_t> bands;     ///< 1-based; empty: all
     std::string resampling = "bilinear"; ///< nearest, bilinear, cubic, average
     std::int64_t scale = 1;              ///< its pixel is `scale` reference pixels wide (kept at native resolution)

@@ -48,7 +48,7 @@ TableOf<Modality> modality() {
     table.option("files", &Modality::files, "rasters; paths or globs, relative to the config file").path();
     table.option(
         "scene", &Modality::scene,
-        "regular expression on the file name whose first group is the scene id; empty: the file stem");
+        "regular expression on the path whose groups, joined by _, are the scene id; empty: the file stem");
     table.option("bands", &Modality::bands, "bands to use, counted from 1; empty: all")
         .at_least(1)
         .at_most(65535);
@@ -85,7 +85,7 @@ TableOf<Label> label() {
     table.option("files", &Label::files, "label rasters; paths or globs, relative to the config file").path();
     table.option(
         "scene", &Label::scene,
-        "regular expression on the file name whose first group is the scene id; empty: the file stem");
+        "regular expression on the path whose groups, joined by _, are the scene id; empty: the file stem");
     table
         .option("encoding", &Label::encoding,
                 "index: one band of class values; palette: RGB by [[class]].color")

@@ -49,7 +49,12 @@ std::string scene_of(const std::filesystem::path& file, const std::string& expre
                         fmt::format("{} does not match the expression '{}' of {}, so its scene is unknown.",
                                     text, expression, table));
         }
-        return match.size() > 1 ? match[1].str() : match[0].str();
+        if (match.size() == 1) return match[0].str();
+        // Several groups make one name, so that parts that differ between products (zeros in front of a number) can
+        // be left out between them.
+        std::string scene = match[1].str();
+        for (std::size_t group = 2; group < match.size(); ++group) scene += "_" + match[group].str();
+        return scene;
     } catch (const std::regex_error& error) {
         throw Error(
             ExitCode::config_invalid, 502,
@@ -114,7 +119,7 @@ std::vector<SceneFiles> find_scenes(const config::Config& config, LabelUse label
         if (scene == scenes.end()) {
             throw Error(ExitCode::data_invalid, 312,
                         fmt::format("label {} is of scene '{}', which has no modality.", file.string(), id),
-                        "Set scene = '…(…)…' in [label] and [[modality]] so that their first groups agree.");
+                        "Set scene = '…(…)…' in [label] and [[modality]] so that their groups agree.");
         }
         scene->second.label.push_back(file);
     }
@@ -130,7 +135,7 @@ std::vector<SceneFiles> find_scenes(const config::Config& config, LabelUse label
                 throw Error(ExitCode::data_invalid, 312,
                             fmt::format("scene '{}' ({}) has no file of modality '{}'.", id, first,
                                         config.modalities[m].name),
-                            "Add the file, or set scene = '…(…)…' so that the first groups agree.");
+                            "Add the file, or set scene = '…(…)…' so that the groups agree.");
             }
         }
         result.push_back(std::move(scene));

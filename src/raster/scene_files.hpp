@@ -22,7 +22,7 @@ enum class LabelUse { ignored, used };
 /// Expands the file patterns of a configuration and groups them into scenes, sorted by id.
 ///
 /// If every modality (and the label) has exactly one file they make one scene, called like the file of the
-/// reference. Otherwise a file's scene is the first group of `scene` (the whole match if it has none) in its
+/// reference. Otherwise a file's scene are the groups of `scene`, joined by _ (the whole match if it has none), in its
 /// path, or its stem; files of one modality with the same id are mosaicked. Errors: E0201 a pattern matches
 /// nothing, E0312 a scene lacks a modality, or a label or file belongs to no scene; E0502 a bad regular
 /// expression.

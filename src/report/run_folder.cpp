@@ -35,15 +35,6 @@ std::string job_or_process() {
     return job != nullptr ? job : fmt::format("{}", ::getpid());
 }
 
-void create_folder(const fs::path& path) {
-    std::error_code failure;
-    fs::create_directories(path, failure);
-    if (failure) {
-        throw Error(ExitCode::cannot_create, 901,
-                    fmt::format("can't create {}: {}.", path.string(), failure.message()));
-    }
-}
-
 // Everything a run may have put there; nothing else is ever removed.
 void remove_run(const fs::path& path) {
     for (const char* name : {"run.json", "config.toml", "log", "events.jsonl", "metrics.csv", "confusion",
@@ -78,7 +69,7 @@ fs::path RunFolder::choose(const config::Config& config) {
 
 RunFolder::RunFolder(fs::path path, const config::Resolved& resolved, const RunDescription& description)
     : path_(std::move(path)) {
-    create_folder(path_);
+    create_folders(path_);
     const fs::path record = path_ / "run.json";
     if (resolved.config.runtime.overwrite) remove_run(path_);
     const std::string identity = config::identity_hash(resolved.config);
@@ -108,7 +99,7 @@ RunFolder::RunFolder(fs::path path, const config::Resolved& resolved, const RunD
                              {"hosts", description.hosts},
                              {"threads", description.threads},
                              {"seed", resolved.config.runtime.seed}});
-    create_folder(path_ / "log");
+    create_folders(path_ / "log");
     write_file_atomically(path_ / "config.toml", config::print_toml(resolved, config::SourceComments::off));
     write_file_atomically(record, run.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
     events_ = std::make_unique<AppendFile>(path_ / "events.jsonl");

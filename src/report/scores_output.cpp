@@ -94,12 +94,7 @@ void write_scores(const std::filesystem::path& folder, const ConfusionMatrix& ma
                   const ScoreContext& context) {
     TERRANE_ASSERT(context.classes.size() == static_cast<std::size_t>(matrix.classes()),
                    "{} names for {} classes", context.classes.size(), matrix.classes());
-    std::error_code failure;
-    std::filesystem::create_directories(folder, failure);
-    if (failure) {
-        throw Error(ExitCode::cannot_create, 901,
-                    fmt::format("can't create {}: {}.", folder.string(), failure.message()));
-    }
+    create_folders(folder);
     write_file_atomically(folder / "metrics.json", metrics_json(score(matrix), matrix, context));
     write_file_atomically(folder / "confusion.csv", confusion_csv(matrix, context));
     write_confusion_picture(folder / "confusion.png", matrix, context);

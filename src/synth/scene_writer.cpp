@@ -287,13 +287,7 @@ SceneSummary write_scene(const std::filesystem::path& folder, const SceneOptions
                     "Choose another --size.");
     }
     TERRANE_ASSERT(options.stripe_rows > 0, "stripes of {} rows", options.stripe_rows);
-    std::error_code failed;
-    std::filesystem::create_directories(folder, failed);
-    if (failed) {
-        throw Error(ExitCode::cannot_create, 901,
-                    fmt::format("the folder {} can't be created: {}.", folder.string(), failed.message()),
-                    "Name another folder with -o.");
-    }
+    create_folders(folder);
     if (options.existing == ExistingScene::keep && std::filesystem::exists(folder / "scene.toml")) {
         throw Error(ExitCode::cannot_create, 901, fmt::format("{} already holds a scene.", folder.string()),
                     "Name another folder with -o, or add --overwrite.");

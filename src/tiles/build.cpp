@@ -313,12 +313,7 @@ BuildReport build(const config::Config& config, const std::filesystem::path& fol
         assign_blocks(config, blocks);
     }
 
-    std::error_code failed;
-    std::filesystem::create_directories(folder / "scenes", failed);
-    if (failed) {
-        throw Error(ExitCode::cannot_create, 901,
-                    fmt::format("can't create {}: {}.", (folder / "scenes").string(), failed.message()));
-    }
+    create_folders(folder / "scenes");
     const auto stems = for_scenes(ranks, scenes.size(), [&](std::size_t i) {
         const ScenePlan plan = plan_scene(config, i, scenes[i].id, grids[i], blocks);
         SceneRecord record;

@@ -62,7 +62,18 @@ TEST_CASE("several files are matched by stem or expression, and a missing partne
     REQUIRE(missing.message().find("'height'") != std::string::npos);
     plain(folder.path() / "height_b.tif", grid);
     REQUIRE(find_scenes(config, LabelUse::ignored).size() == 2);
-    config.modalities[1].files = {"dsm*.tif"};
+
+    // As in ISPRS Potsdam: one product pads its numbers with zeros, the other does not.
+    for (const char* name : {"top_2_10.tif", "top_3_7.tif", "dsm_02_10.tif", "dsm_03_07.tif"})
+        plain(folder.path() / name, grid);
+    config.modalities[0].files = {"top_*.tif"};
+    config.modalities[1].files = {"dsm_*.tif"};
+    config.modalities[0].scene = config.modalities[1].scene = "_0?(\\d+)_0?(\\d+)\\.tif";
+    const auto numbered = find_scenes(config, LabelUse::ignored);
+    REQUIRE(numbered.size() == 2);
+    REQUIRE(numbered[0].id == "2_10");
+    REQUIRE(numbered[1].id == "3_7");
+    config.modalities[1].files = {"missing*.tif"};
     REQUIRE(error_of([&] { find_scenes(config, LabelUse::ignored); }).exit_code() == ExitCode::input_missing);
 }
 
