@@ -52,25 +52,29 @@ constexpr std::size_t x_input = 0, scale_input = 1, shift_input = 2, running_mea
 
 /// Two passes forward (statistics, application) and two backward (sums, application); with a residual the
 /// sums' pass writes dz as the residual's gradient and the second pass reads that instead of dy and y.
-/// Without one the ReLU's mask is computed again from x rather than read from y.
+/// Without one the ReLU's mask is computed again from x rather than read from y. In inference there is
+/// no pass for statistics, and of backward (a frozen norm) the first one only if a parameter or the residual
+/// wants its gradient.
 template <typename T>
 class BatchNormPlan final : public LoopPlan {
   public:
     explicit BatchNormPlan(const device::PlanRequest& request)
         : op_(std::get<ops::BatchNorm>(request.descriptor.op)),
-          training_(request.mode == device::Mode::training),
-          keeps_(training_ && wants_any_gradient(request)),
+          takes_batch_(request.mode == device::Mode::training),
+          keeps_(wants_any_gradient(request)),
+          needs_sums_(takes_batch_ || wants_gradient(request, scale_input) ||
+                      wants_gradient(request, shift_input) || wants_gradient(request, residual_input)),
           geometry_(1, request.descriptor.inputs[0].shape.pixels(),
                     request.descriptor.inputs[0].shape.channels()) {
         MemoryLayout kept(nullptr), forward(nullptr), backward(nullptr);
         Kept{kept, geometry_};
-        if (training_) ForwardScratch{forward, geometry_};
+        if (takes_batch_) ForwardScratch{forward, geometry_};
         BackwardScratch{backward, geometry_};
         requirements_.saved = keeps_ ? kept.used() : 0;
         requirements_.forward_workspace = forward.used() + (keeps_ ? 0 : kept.used());
         requirements_.backward_workspace = keeps_ ? backward.used() : 0;
         requirements_.gradient_terms = 2;
-        if (training_ && op_.scope == ops::NormScope::synchronised) {
+        if (takes_batch_ && op_.scope == ops::NormScope::synchronised) {
             requirements_.forward_exchange = 1 + 2 * geometry_.channels;
             requirements_.backward_exchange = keeps_ ? 2 * geometry_.channels : 0;
         }
@@ -78,13 +82,13 @@ class BatchNormPlan final : public LoopPlan {
 
     void forward(const device::ForwardArguments& arguments) override {
         MemoryLayout workspace(arguments.workspace), saved(arguments.saved);
-        if (training_) {
+        if (takes_batch_) {
             const ForwardScratch scratch(workspace, geometry_);
             const Kept kept(keeps_ ? saved : workspace, geometry_);
             if (!take_statistics(arguments, kept, scratch)) return;
             normalise(arguments, kept);
         } else {
-            const Kept kept(workspace, geometry_);
+            const Kept kept(keeps_ ? saved : workspace, geometry_);
             use_running(arguments, kept);
             normalise(arguments, kept);
         }
@@ -107,7 +111,7 @@ class BatchNormPlan final : public LoopPlan {
             if (residual) gradient.sources.output = arguments.outputs[0].as<T>();
         }
 
-        if (arguments.phase != device::Phase::after_exchange) {
+        if (needs_sums_ && arguments.phase != device::Phase::after_exchange) {
             NormPasses<T>::gradient_sums(geometry_, x, gradient, dresidual, kept.columns(), scratch.blocks,
                                          scratch.sums, scratch.products);
             write_parameter_gradients(arguments, kept, scratch);
@@ -119,9 +123,14 @@ class BatchNormPlan final : public LoopPlan {
         }
         const TensorView& dx = arguments.input_gradients[x_input].view;
         if (!dx) return;
-        const bool exchanged = arguments.phase == device::Phase::after_exchange;
-        prepare_input_gradients(kept, scratch, exchanged ? arguments.exchange : scratch.sums,
-                                exchanged ? arguments.exchange + geometry_.channels : scratch.products);
+        if (takes_batch_) {
+            const bool exchanged = arguments.phase == device::Phase::after_exchange;
+            prepare_input_gradients(kept, scratch, exchanged ? arguments.exchange : scratch.sums,
+                                    exchanged ? arguments.exchange + geometry_.channels : scratch.products);
+        } else {  // dx = factor * dz
+            std::fill_n(scratch.along_x, geometry_.columns, 0.0f);
+            std::fill_n(scratch.constant, geometry_.columns, 0.0f);
+        }
         if (dresidual) gradient = {.sources = {dresidual, nullptr, nullptr}, .terms = 1, .mask = Mask::none};
         NormPasses<T>::input_gradients(geometry_, x, gradient, dx.as<T>(), kept.columns(),
                                        {scratch.along_x, scratch.constant});
@@ -244,8 +253,9 @@ class BatchNormPlan final : public LoopPlan {
     }
 
     ops::BatchNorm op_;
-    bool training_;
+    bool takes_batch_;  ///< statistics of the batch rather than the running ones
     bool keeps_;
+    bool needs_sums_;  ///< whether backward's first pass is needed
     NormGeometry geometry_;
 };
 

@@ -1,11 +1,9 @@
-#include <cstring>
-
 #include "base/distance_transform.hpp"
 #include "cpu/class_maps.hpp"
+#include "cpu/kept_gradient_plan.hpp"
 #include "cpu/lanes.hpp"
 #include "cpu/memory_layout.hpp"
 #include "cpu/memory_plans.hpp"
-#include "cpu/plan_support.hpp"
 
 namespace terrane::cpu {
 namespace {
@@ -37,11 +35,11 @@ struct BoundaryRow {
 };
 
 template <typename T>
-class BoundaryPlan final : public LoopPlan {
+class BoundaryPlan final : public KeptGradientPlan {
   public:
     explicit BoundaryPlan(const device::PlanRequest& request)
-        : op_(std::get<ops::Boundary>(request.descriptor.op)),
-          gradient_(wants_gradient(request, 0) ? RowGradient::yes : RowGradient::no),
+        : KeptGradientPlan(request),
+          op_(std::get<ops::Boundary>(request.descriptor.op)),
           rows_(request.descriptor.inputs[0].shape, request.descriptor.inputs[1].shape[1],
                 request.descriptor.inputs[1].shape[2], op_.corners, gradient_),
           classes_(rows_.classes()),
@@ -50,7 +48,6 @@ class BoundaryPlan final : public LoopPlan {
         MemoryLayout workspace(nullptr);
         Workspace{workspace, *this};
         requirements_.forward_workspace = workspace.used();
-        if (gradient_ == RowGradient::yes) requirements_.saved = request.descriptor.inputs[0].bytes();
     }
 
     void forward(const device::ForwardArguments& arguments) override {
@@ -68,11 +65,7 @@ class BoundaryPlan final : public LoopPlan {
         rows_.visit(arguments.inputs[0].as<T>(), workspace.scratch,
                     [&](const ClassRow& one) { row(one, rows_.height()); });
         double* const output = arguments.outputs[0].as<double>();
-        output[0] = output[1] = 0;
-        for (std::int64_t block = 0; block < rows_.blocks(); ++block) {
-            output[0] += workspace.totals[2 * block];
-            output[1] += workspace.totals[2 * block + 1];
-        }
+        add_blocks(workspace.totals, rows_.blocks(), 2, output);
         output[1] = own_denominator(op_, arguments.inputs[1], output[1]);
         if (gradient_ == RowGradient::no) return;
         const auto factor = static_cast<float>(op_.loss_weight);
@@ -82,11 +75,6 @@ class BoundaryPlan final : public LoopPlan {
         rows_.visit_with_gradient(arguments.inputs[0].as<T>(), reinterpret_cast<T*>(arguments.saved),
                                   workspace.scratch,
                                   [&](const ClassRow& one) { slopes(one, rows_.height()); });
-    }
-
-    void backward(const device::BackwardArguments& arguments) override {
-        const TensorView& target = arguments.input_gradients[0].view;
-        if (target) std::memcpy(target.data, arguments.saved, target.bytes());
     }
 
   private:
@@ -135,7 +123,6 @@ class BoundaryPlan final : public LoopPlan {
     }
 
     ops::Boundary op_;
-    RowGradient gradient_;
     ClassRows rows_;
     std::int64_t classes_, batch_;
     std::int64_t pixels_;  ///< of a label map

@@ -209,4 +209,12 @@ TERRANE_INLINE void soften(const ClassRow& row) {
     }
 }
 
+/// Adds up what blocks left, [blocks][width], in their order; overwrites `sums`.
+inline void add_blocks(const double* parts, std::int64_t blocks, std::int64_t width, double* sums) {
+    std::fill_n(sums, width, 0.0);
+    for (std::int64_t block = 0; block < blocks; ++block) {
+        for (std::int64_t i = 0; i < width; ++i) sums[i] += parts[block * width + i];
+    }
+}
+
 }  // namespace terrane::cpu

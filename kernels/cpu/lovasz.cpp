@@ -1,11 +1,10 @@
 #include <array>
 #include <bit>
-#include <cstring>
 
 #include "cpu/class_maps.hpp"
+#include "cpu/kept_gradient_plan.hpp"
 #include "cpu/memory_layout.hpp"
 #include "cpu/memory_plans.hpp"
-#include "cpu/plan_support.hpp"
 
 namespace terrane::cpu {
 namespace {
@@ -53,11 +52,11 @@ struct ErrorRow {
 /// Exchange: the sum of weights, and the number of scores (images, or ranks, with a valid pixel). Known from
 /// the labels alone, so that everything else, gradients included, is done once, after the exchange.
 template <typename T>
-class LovaszPlan final : public LoopPlan {
+class LovaszPlan final : public KeptGradientPlan {
   public:
     explicit LovaszPlan(const device::PlanRequest& request)
-        : op_(std::get<ops::Lovasz>(request.descriptor.op)),
-          gradient_(wants_gradient(request, 0) ? RowGradient::yes : RowGradient::no),
+        : KeptGradientPlan(request),
+          op_(std::get<ops::Lovasz>(request.descriptor.op)),
           rows_(request.descriptor.inputs[0].shape, request.descriptor.inputs[1].shape[1],
                 request.descriptor.inputs[1].shape[2], op_.corners, gradient_),
           classes_(rows_.classes()),
@@ -69,7 +68,6 @@ class LovaszPlan final : public LoopPlan {
         Workspace{workspace, *this};
         requirements_.forward_workspace = workspace.used();
         requirements_.forward_exchange = 2;
-        if (gradient_ == RowGradient::yes) requirements_.saved = request.descriptor.inputs[0].bytes();
     }
 
     void forward(const device::ForwardArguments& arguments) override {
@@ -93,19 +91,12 @@ class LovaszPlan final : public LoopPlan {
                        [&](std::int64_t own, std::int64_t plane) {
                            workspace.losses[plane] = score(labels, workspace, own, plane, share);
                        });
-        output[0] = 0;
-        for (std::int64_t plane = 0; plane < groups_ * classes_; ++plane)
-            output[0] += workspace.losses[plane];
+        add_blocks(workspace.losses, groups_ * classes_, 1, output);
         if (gradient_ == RowGradient::no) return;
         const MapSlopes slopes{workspace.map};
         rows_.visit_with_gradient(arguments.inputs[0].as<T>(), reinterpret_cast<T*>(arguments.saved),
                                   workspace.scratch,
                                   [&](const ClassRow& one) { slopes(one, rows_.height()); });
-    }
-
-    void backward(const device::BackwardArguments& arguments) override {
-        const TensorView& target = arguments.input_gradients[0].view;
-        if (target) std::memcpy(target.data, arguments.saved, target.bytes());
     }
 
   private:
@@ -190,7 +181,6 @@ class LovaszPlan final : public LoopPlan {
     }
 
     ops::Lovasz op_;
-    RowGradient gradient_;
     ClassRows rows_;
     std::int64_t classes_, batch_;
     std::int64_t groups_;  ///< scores of this rank: images, or 1

@@ -176,10 +176,10 @@ class OverlapPlan final : public LoopPlan {
         const OverlapSums row{arguments.inputs[1].as<std::uint8_t>(), workspace.block_sums};
         rows_.visit(arguments.inputs[0].as<T>(), workspace.scratch,
                     [&](const ClassRow& one) { row(one, rows_.height()); });
-        std::fill_n(workspace.sums, groups_ * width, 0.0);
-        for (std::int64_t block = 0; block < rows_.blocks(); ++block) {
-            double* const group = workspace.sums + block * groups_ / rows_.blocks() * width;
-            for (std::int64_t i = 0; i < width; ++i) group[i] += workspace.block_sums[block * width + i];
+        const std::int64_t blocks = rows_.blocks() / groups_;  // every image has equally many
+        for (std::int64_t group = 0; group < groups_; ++group) {
+            add_blocks(workspace.block_sums + group * blocks * width, blocks, width,
+                       workspace.sums + group * width);
         }
     }
 

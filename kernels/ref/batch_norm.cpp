@@ -10,9 +10,9 @@ class BatchNormPlan final : public RefPlan<ops::BatchNorm> {
   public:
     BatchNormPlan(const ops::BatchNorm& op, const device::PlanRequest& request)
         : RefPlan(op, request), pixels_(input_shape(0).pixels()), channels_(input_shape(0).channels()) {
-        if (mode_ == device::Mode::inference) return;
         if (trains()) requirements_.saved = bytes_of_doubles(3 * channels_ + 1);
-        if (op.scope == ops::NormScope::synchronised) {
+        takes_batch_ = mode_ == device::Mode::training;
+        if (takes_batch_ && op.scope == ops::NormScope::synchronised) {
             requirements_.forward_exchange = 2 * channels_ + 1;
             if (trains()) requirements_.backward_exchange = 2 * channels_;
         }
@@ -23,7 +23,7 @@ class BatchNormPlan final : public RefPlan<ops::BatchNorm> {
         for (std::int64_t c = 0; c < channels_; ++c) {
             double count = static_cast<double>(pixels_);
             formulas::Moments moments;
-            if (mode_ == device::Mode::inference) {
+            if (!takes_batch_) {
                 moments = {AnyReader(arguments.inputs[3])[c], AnyReader(arguments.inputs[4])[c]};
             } else if (arguments.phase == device::Phase::after_exchange) {
                 count = arguments.exchange[2 * channels_];
@@ -32,7 +32,7 @@ class BatchNormPlan final : public RefPlan<ops::BatchNorm> {
             } else {
                 moments = own_moments(Reader<T>(arguments.inputs[0]), c);
             }
-            if (mode_ == device::Mode::training) update_running(arguments, c, moments, count);
+            if (takes_batch_) update_running(arguments, c, moments, count);
             apply(arguments, c, moments, count);
         }
     }
@@ -142,9 +142,9 @@ class BatchNormPlan final : public RefPlan<ops::BatchNorm> {
     void input_gradients(const device::BackwardArguments& arguments, const Saved& saved, std::int64_t c,
                          double dshift, double dscale) const {
         const double scale = saved.scale[c];
-        const auto norm =
-            formulas::norm_backward<double>(saved.mean[c], saved.inverse_std[c], scale,
-                                            scale * dshift / *saved.count, scale * dscale / *saved.count);
+        const double share = takes_batch_ ? scale / *saved.count : 0;  // running statistics are constants
+        const auto norm = formulas::norm_backward<double>(saved.mean[c], saved.inverse_std[c], scale,
+                                                          share * dshift, share * dscale);
         const GradientWriter dx(arguments.input_gradients[0]);
         const GradientWriter dresidual(op_.residual == ops::Residual::yes ? arguments.input_gradients[5]
                                                                           : device::GradientTarget{});
@@ -157,6 +157,7 @@ class BatchNormPlan final : public RefPlan<ops::BatchNorm> {
     }
 
     std::int64_t pixels_, channels_;
+    bool takes_batch_ = false;  ///< statistics of the batch rather than the running ones
 };
 
 }  // namespace

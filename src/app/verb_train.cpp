@@ -110,6 +110,7 @@ ExitCode run_train(Invocation& invocation) {
                                folder / "ckpt",
                                observer,
                                process_memory().resident};
+    if (invocation.has("feature-cache")) setup.features = fs::path(config.data.tiles) / "features";
     if (config.runtime.max_time > 0) {
         setup.stop_requested = [&] {
             return std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count() >
@@ -142,7 +143,9 @@ const Verb train_verb = {
     .ranks = Ranks::all,
     .config = ConfigNeed::required,
     .positional = "",
-    .options = {},
+    .options = {{.name = "feature-cache",
+                 .argument = Argument::none,
+                 .help = "compute what the frozen part gives once per tile, and keep it beside the tiles"}},
     .run = run_train,
 };
 

@@ -26,7 +26,19 @@ Matrix symmetry(std::uint32_t number) {
     return product(turns[number % 4], mirror);
 }
 
+// The transform that turns by a matrix and whose window of `crop` pixels has its centre here.
+device::SampleTransform placed(const Matrix& matrix, double centre_x, double centre_y, double crop) {
+    const double middle = crop / 2;
+    return {matrix.xx, matrix.xy, centre_x - matrix.xx * middle - matrix.xy * middle,
+            matrix.yx, matrix.yy, centre_y - matrix.yx * middle - matrix.yy * middle};
+}
+
 }  // namespace
+
+device::SampleTransform whole_tile(std::int64_t number, std::int64_t edge) {
+    const auto length = static_cast<double>(edge);
+    return placed(symmetry(static_cast<std::uint32_t>(number)), length / 2, length / 2, length);
+}
 
 Augmentation::Augmentation(const config::Augment& settings, double modality_dropout, const TileLayout& layout,
                            std::uint64_t seed)
@@ -87,9 +99,7 @@ device::SampleTransform Augmentation::draw_transform(std::int64_t sample) const 
         centre_x = edge / 2 + random.uniform(-slack, slack);
         centre_y = edge / 2 + random.uniform(-slack, slack);
     }
-    const double middle = crop / 2;
-    return {matrix.xx, matrix.xy, centre_x - matrix.xx * middle - matrix.xy * middle,
-            matrix.yx, matrix.yy, centre_y - matrix.yx * middle - matrix.yy * middle};
+    return placed(matrix, centre_x, centre_y, crop);
 }
 
 void Augmentation::draw(std::int64_t sample, SampleDraw& result) const {

@@ -23,6 +23,12 @@ struct SampleDraw {
     std::vector<ModalityDraw> modalities;
 };
 
+/// The symmetries of the square.
+inline constexpr std::int64_t square_symmetries = 8;
+/// One of them applied to a whole tile of `edge` pixels and nothing else, 0 changing nothing: what an
+/// Augmentation draws that neither rotates nor zooms nor cuts.
+device::SampleTransform whole_tile(std::int64_t symmetry, std::int64_t edge);
+
 /// Random changes of the training samples; a pure function of the seed and the sample's number.
 ///  - geometry: one of the eight symmetries of the square (augment.flips), a rotation uniform in +-
 ///    augment.rotation degrees, a zoom uniform in augment.zoom (2: things twice as large), a crop of

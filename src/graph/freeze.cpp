@@ -8,11 +8,6 @@ std::size_t position(ValueId id) {
     return static_cast<std::size_t>(id.index);
 }
 
-bool is_dropout(const ops::Op& op) {
-    const auto* attention = std::get_if<ops::Attention>(&op);
-    return std::holds_alternative<ops::Dropout>(op) || (attention != nullptr && attention->dropout > 0);
-}
-
 /// Scale or shift of a batch norm.
 bool has_frozen_scale(const Graph& graph, const Node& node) {
     return graph.value(node.inputs[1]).trainable == Trainable::no ||
@@ -38,19 +33,19 @@ void set_modes(Graph& graph, FrozenDropout dropout) {
             has_parameters[position(id)] = node_has_parameters;
         }
         const bool frozen = node_has_parameters && !node_learns;
-        const bool keeps_dropping = dropout == FrozenDropout::on && is_dropout(node.op);
+        const bool keeps_dropping = dropout == FrozenDropout::on && draws_random_numbers(node.op);
         if (frozen && !keeps_dropping) node.mode = device::Mode::inference;
-        if (std::holds_alternative<ops::BatchNorm>(node.op) && learns[position(node.inputs[0])] &&
-            has_frozen_scale(graph, node)) {
-            throw Error(
-                ExitCode::config_invalid, 734,
-                fmt::format("batch norm '{}' is frozen, but layers before it are trained.", node.name),
-                "Freeze all layers before it too, or leave the norm trainable.");
-        }
+        if (std::holds_alternative<ops::BatchNorm>(node.op) && has_frozen_scale(graph, node))
+            node.mode = device::Mode::inference;
     }
 }
 
 }  // namespace
+
+bool draws_random_numbers(const ops::Op& op) {
+    const auto* attention = std::get_if<ops::Attention>(&op);
+    return std::holds_alternative<ops::Dropout>(op) || (attention != nullptr && attention->dropout > 0);
+}
 
 std::vector<std::string> freeze(Graph& graph, const std::function<bool(const std::string&)>& is_frozen,
                                 FrozenDropout dropout) {

@@ -16,16 +16,20 @@ enum class FrozenDropout {
 };
 
 /// Excludes the parameters that `is_frozen` picks by name from training: no gradients, no optimizer state, no
-/// buckets. Nodes that depend on no trainable parameter any more run as in inference: batch norms read their
-/// running statistics and leave them, and dropout is off unless asked for. To be called on a finished
-/// training graph, before it is planned and before its ParameterStore is made. Throws Error E0734 for a batch
-/// norm with frozen scale behind something that is trained: it could not use its running statistics. Returns
+/// buckets. Batch norms whose scale or shift is frozen read their running statistics and leave them, also
+/// behind something that is trained: their plans are made for inference although gradients are wanted, which
+/// flow through them with the statistics as constants, dx = scale * inverse_std * dz. Nodes that
+/// depend on no trainable parameter any more run as in inference, with dropout off unless asked for. To be
+/// called on a finished training graph, before it is planned and before its ParameterStore is made. Returns
 /// the names, in the graph's order.
 std::vector<std::string> freeze(Graph& graph, const std::function<bool(const std::string& name)>& is_frozen,
                                 FrozenDropout dropout);
 
 /// Likewise for parameters that no loss depends on: they would be decayed and never moved otherwise.
 std::vector<std::string> exclude_unused(Graph& graph);
+
+/// Whether an op drops out in training.
+bool draws_random_numbers(const ops::Op& op);
 
 /// How many numbers of a graph are trained.
 struct TrainableCount {

@@ -133,8 +133,8 @@ void add_node_blocks(ProgramPlan& plan, const StepUses& uses) {
 
 std::vector<ValueId> updated_states(const Graph& graph, const Node& node) {
     std::vector<ValueId> states;
-    if (!std::holds_alternative<ops::BatchNorm>(node.op) || graph.mode != device::Mode::training)
-        return states;
+    const device::Mode mode = node.mode.value_or(graph.mode);
+    if (!std::holds_alternative<ops::BatchNorm>(node.op) || mode != device::Mode::training) return states;
     for (const ValueId id : node.inputs) {
         if (graph.value(id).kind == ValueKind::state) states.push_back(id);
     }

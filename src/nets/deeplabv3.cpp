@@ -13,13 +13,7 @@ using graph::ValueId;
 NetworkHeads deeplabv3(GraphBuilder& build, const config::Model& model, const NetworkInputs& inputs,
                        const NetworkValues& values) {
     const NormKind norm = norm_from_name(model.norm);
-    const BackboneFeatures features = dilated_backbone(build, model, inputs, values);
-    const ValueId map = features.stage4;
-    const std::int64_t channels = head_channels(build, model, map);
-
-    NetworkHeads heads;
-    {
-        auto scope = build.block("decode_head");
+    return segmentor(build, model, inputs, values, [&](ValueId map, std::int64_t channels) {
         std::vector<ValueId> branches;
         {
             auto pool = build.scope("image_pool");
@@ -35,13 +29,8 @@ NetworkHeads deeplabv3(GraphBuilder& build, const config::Model& model, const Ne
         for (const std::int64_t rate : model.pyramid.rates) {
             branch({.kernel = 3, .padding = rate, .dilation = rate});
         }
-        const ValueId joined = build.append("join", ops::Concat{}, branches);
-        const ValueId x = convolution_norm_relu(build, norm, "bottleneck.conv", "bottleneck.bn", joined,
-                                                channels, {.kernel = 3, .padding = 1});
-        heads.main = classifier(build, model, x, inputs.classes);
-    }
-    heads.auxiliary = auxiliary_heads(build, model, features.stage3, inputs.classes);
-    return heads;
+        return branches;
+    });
 }
 
 }  // namespace terrane::nets

@@ -20,7 +20,7 @@ struct Frozen {
 /// "encoder") and those that match one of `expressions` (optim.freeze; ECMAScript, searched anywhere in the
 /// name). Of these only the ones in `loaded`: a layer that was never loaded would stay what chance made it.
 /// Without `loaded` all is taken for loaded, for plans and measurements. See graph/freeze.hpp for what
-/// freezing means. Throws Errors E0512 (an expression that is none, or matches nothing), E0734.
+/// freezing means. Throws Error E0512 (an expression that is none, or matches nothing).
 Frozen freeze(graph::Graph& graph, const config::Model& model, const std::vector<std::string>& expressions,
               const std::optional<std::set<std::string>>& loaded);
 

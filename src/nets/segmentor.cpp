@@ -11,6 +11,16 @@ namespace terrane::nets {
 using graph::GraphBuilder;
 using graph::ValueId;
 
+namespace {
+
+/// A dilated ResNet's last two stages.
+struct BackboneFeatures {
+    ValueId stage3;
+    ValueId stage4;
+};
+
+/// model.encoder on the modalities joined by early fusion, with the stem of model.pyramid.stem, dilated from
+/// model.output_stride on.
 BackboneFeatures dilated_backbone(GraphBuilder& build, const config::Model& model,
                                   const NetworkInputs& inputs, const NetworkValues& values) {
     ResNetDesign design = resnet_from_name(model.encoder, model.encoder_width);
@@ -27,14 +37,7 @@ BackboneFeatures dilated_backbone(GraphBuilder& build, const config::Model& mode
     return features;
 }
 
-std::int64_t head_channels(const GraphBuilder& build, const config::Model& model, ValueId deepest) {
-    return model.pyramid.channels > 0 ? model.pyramid.channels : build.shape_of(deepest).channels() / 4;
-}
-
-ops::Corners corners_of(const config::Model& model) {
-    return model.pyramid.align_corners ? ops::Corners::align_corners : ops::Corners::half_pixel;
-}
-
+/// Dropout of whole channels (model.dropout, training only), then the 1x1 convolution conv_seg with bias.
 Logits classifier(GraphBuilder& build, const config::Model& model, ValueId x, std::int64_t classes) {
     if (build.mode() == device::Mode::training && model.dropout > 0) {
         x = build.append("dropout",
@@ -48,6 +51,8 @@ Logits classifier(GraphBuilder& build, const config::Model& model, ValueId x, st
             corners_of(model)};
 }
 
+/// The head on stage 3 that only training has: 3x3 convolution to a quarter of the channels, norm, ReLU,
+/// classifier; none if its weight is 0.
 std::vector<AuxiliaryHead> auxiliary_heads(GraphBuilder& build, const config::Model& model, ValueId stage3,
                                            std::int64_t classes) {
     if (build.mode() != device::Mode::training || model.pyramid.auxiliary_weight == 0) return {};
@@ -57,6 +62,31 @@ std::vector<AuxiliaryHead> auxiliary_heads(GraphBuilder& build, const config::Mo
         convolution_norm_relu(build, norm_from_name(model.norm), "convs.0.conv", "convs.0.bn", stage3,
                               build.shape_of(stage3).channels() / 4, {.kernel = 3, .padding = 1});
     return {{name, classifier(build, model, x, classes), model.pyramid.auxiliary_weight}};
+}
+
+}  // namespace
+
+ops::Corners corners_of(const config::Model& model) {
+    return model.pyramid.align_corners ? ops::Corners::align_corners : ops::Corners::half_pixel;
+}
+
+NetworkHeads segmentor(GraphBuilder& build, const config::Model& model, const NetworkInputs& inputs,
+                       const NetworkValues& values, const Branches& branches) {
+    const BackboneFeatures features = dilated_backbone(build, model, inputs, values);
+    const ValueId map = features.stage4;
+    const std::int64_t channels =
+        model.pyramid.channels > 0 ? model.pyramid.channels : build.shape_of(map).channels() / 4;
+    NetworkHeads heads;
+    {
+        auto scope = build.block("decode_head");
+        const ValueId joined = build.append("join", ops::Concat{}, branches(map, channels));
+        const ValueId x =
+            convolution_norm_relu(build, norm_from_name(model.norm), "bottleneck.conv", "bottleneck.bn",
+                                  joined, channels, {.kernel = 3, .padding = 1});
+        heads.main = classifier(build, model, x, inputs.classes);
+    }
+    heads.auxiliary = auxiliary_heads(build, model, features.stage3, inputs.classes);
+    return heads;
 }
 
 }  // namespace terrane::nets

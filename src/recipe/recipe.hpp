@@ -15,6 +15,10 @@
 /// interfaces.
 namespace terrane::recipe {
 
+/// Whether training computes what its frozen part gives, or finds it in input slots of the features' names
+/// (graph/split.hpp).
+enum class Features { computed, given };
+
 /// What is to be built.
 struct Design {
     config::Model model;
@@ -22,9 +26,10 @@ struct Design {
     nets::NetworkInputs inputs;
     nets::Task task = nets::Task::train;
     DType compute = DType::f32;
-    graph::PlanOptions plan = {};  ///< of programs that train
-    std::int64_t micro_steps = 1;  ///< of a mini-batch, when training
+    graph::PlanOptions plan = {};       ///< of programs that train
+    std::int64_t micro_steps = 1;       ///< of a mini-batch, when training
     std::set<std::string> frozen = {};  ///< parameters that are not trained: graph/freeze.hpp
+    Features features = Features::computed;
     std::int64_t crop = 0;  ///< edge of the training samples; networks that cut maps cut them as training did
 };
 

@@ -1,3 +1,4 @@
+#include "graph/split.hpp"
 #include "recipe/recipe.hpp"
 
 namespace terrane::recipe {
@@ -5,8 +6,10 @@ namespace terrane::recipe {
 namespace {
 
 graph::Program program_of(const Design& design, const Machine& machine) {
-    return {graph::plan_program(parameter_graph(design), machine.backend, design.plan),
-            machine.backend, machine.store, machine.collectives};
+    graph::Graph graph = parameter_graph(design);
+    if (design.features == Features::given) graph = graph::split_at_frozen(graph).rest;
+    return {graph::plan_program(std::move(graph), machine.backend, design.plan), machine.backend,
+            machine.store, machine.collectives};
 }
 
 class SinglePassTraining final : public Training {

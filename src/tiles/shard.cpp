@@ -1,59 +1,16 @@
 #include "tiles/shard.hpp"
 
-#include <hdf5.h>
 #include <unistd.h>
 
 #include <array>
 
 #include "base/error.hpp"
 #include "base/file.hpp"
+#include "tiles/hdf5_handle.hpp"
 
 namespace terrane::tiles {
 
 namespace {
-
-/// An HDF5 identifier that closes itself.
-class Handle {
-  public:
-    Handle() = default;
-    Handle(hid_t id, herr_t (*closing)(hid_t)) : id_(id), close_(closing) {}
-    ~Handle() { reset(); }
-    Handle(Handle&& other) noexcept : id_(std::exchange(other.id_, H5I_INVALID_HID)), close_(other.close_) {}
-    Handle& operator=(Handle&& other) noexcept {
-        reset();
-        id_ = std::exchange(other.id_, H5I_INVALID_HID);
-        close_ = other.close_;
-        return *this;
-    }
-    hid_t get() const { return id_; }
-    bool valid() const { return id_ >= 0; }
-    /// Closes now; false if HDF5 reports a failure.
-    bool close() {
-        if (id_ < 0) return true;
-        return close_(std::exchange(id_, H5I_INVALID_HID)) >= 0;
-    }
-
-  private:
-    void reset() { close(); }
-    hid_t id_ = H5I_INVALID_HID;
-    herr_t (*close_)(hid_t) = nullptr;
-};
-
-extern "C" herr_t keep_last_message(unsigned, const H5E_error2_t* entry, void* text) {
-    if (entry->desc != nullptr) *static_cast<std::string*>(text) = entry->desc;
-    return 0;
-}
-
-/// The innermost message of HDF5's error stack.
-std::string hdf5_message() {
-    std::string text = "HDF5 gives no reason";
-    H5Ewalk2(H5E_DEFAULT, H5E_WALK_DOWNWARD, &keep_last_message, &text);
-    return text;
-}
-
-void quiet_hdf5() {
-    H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
-}
 
 hid_t memory_type(DType dtype) {
     switch (dtype) {
@@ -87,25 +44,6 @@ std::vector<hsize_t> sizes_of(std::int64_t tiles, std::int64_t edge, std::int64_
     return sizes;
 }
 
-/// The place of a dataset's first chunk, if all its chunks lie one after another; false otherwise.
-bool chunk_places(hid_t dataset, std::int64_t tiles, std::size_t rank, DatasetPlace& place) {
-    for (std::int64_t i = 0; i < tiles; ++i) {
-        std::array<hsize_t, 4> at{static_cast<hsize_t>(i), 0, 0, 0};
-        unsigned filters = 0;
-        haddr_t address = HADDR_UNDEF;
-        hsize_t bytes = 0;
-        if (rank > at.size() ||
-            H5Dget_chunk_info_by_coord(dataset, at.data(), &filters, &address, &bytes) < 0 ||
-            address == HADDR_UNDEF) {
-            return false;
-        }
-        if (i == 0) place = {address, bytes};
-        if (bytes != place.bytes || address != place.offset + static_cast<std::uint64_t>(i) * place.bytes)
-            return false;
-    }
-    return true;
-}
-
 }  // namespace
 
 struct ShardWriter::State {
@@ -134,24 +72,8 @@ struct ShardWriter::State {
     }
 
     Handle create_dataset(const std::string& name, DType dtype, std::int64_t edge, std::int64_t bands) {
-        const std::vector<hsize_t> sizes = sizes_of(tiles, edge, bands);
-        std::vector<hsize_t> chunk = sizes;
-        chunk[0] = 1;
-        const int rank = static_cast<int>(sizes.size());
-        const Handle space(H5Screate_simple(rank, sizes.data(), nullptr), &H5Sclose);
-        const Handle creation(H5Pcreate(H5P_DATASET_CREATE), &H5Pclose);
-        // Allocated early and never filled, the chunks lie one after another in the file.
-        const bool good = space.valid() && creation.valid() &&
-                          H5Pset_obj_track_times(creation.get(), false) >= 0 &&
-                          H5Pset_chunk(creation.get(), rank, chunk.data()) >= 0 &&
-                          H5Pset_alloc_time(creation.get(), H5D_ALLOC_TIME_EARLY) >= 0 &&
-                          H5Pset_fill_time(creation.get(), H5D_FILL_TIME_NEVER) >= 0;
-        Handle dataset;
-        if (good) {
-            dataset = Handle(H5Dcreate2(file.get(), name.c_str(), memory_type(dtype), space.get(),
-                                        H5P_DEFAULT, creation.get(), H5P_DEFAULT),
-                             &H5Dclose);
-        }
+        Handle dataset =
+            create_chunked_dataset(file.get(), name, memory_type(dtype), sizes_of(tiles, edge, bands));
         if (!dataset.valid()) throw failure("written");
         return dataset;
     }
@@ -172,16 +94,7 @@ ShardWriter::ShardWriter(std::filesystem::path path, const Manifest& layout, std
     state.temporary = state.path;
     state.temporary += fmt::format(".{}.tmp", ::getpid());
     state.tiles = tiles;
-    const Handle access(H5Pcreate(H5P_FILE_ACCESS), &H5Pclose);
-    // The latest format checksums its metadata.
-    if (!access.valid() || H5Pset_libver_bounds(access.get(), H5F_LIBVER_LATEST, H5F_LIBVER_LATEST) < 0)
-        throw InternalError("HDF5 offers no file access list");
-    // No time stamps: equal content gives equal bytes.
-    const Handle creation(H5Pcreate(H5P_FILE_CREATE), &H5Pclose);
-    if (!creation.valid() || H5Pset_obj_track_times(creation.get(), false) < 0)
-        throw InternalError("HDF5 offers no file creation list");
-    state.file =
-        Handle(H5Fcreate(state.temporary.c_str(), H5F_ACC_TRUNC, creation.get(), access.get()), &H5Fclose);
+    state.file = create_hdf5_file(state.temporary);
     if (!state.file.valid()) throw state.failure("created", ExitCode::cannot_create);
     const Handle grouping(H5Pcreate(H5P_GROUP_CREATE), &H5Pclose);
     for (const StoredModality& modality : layout.modalities) {

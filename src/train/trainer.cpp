@@ -44,6 +44,7 @@ void Trainer::step() {
                         [this](std::int64_t micro_step) {
                             feeder_->next(slots_);
                             const auto current = feeder_->current();
+                            if (features_ != nullptr) features_->fill(current);
                             draws_[static_cast<std::size_t>(micro_step)].assign(current.begin(),
                                                                                 current.end());
                         },

@@ -16,6 +16,7 @@
 #include "recipe/recipe.hpp"
 #include "train/checkpoint_folder.hpp"
 #include "train/evaluator.hpp"
+#include "train/feature_cache.hpp"
 #include "train/model_description.hpp"
 #include "train/observer.hpp"
 #include "train/run_state.hpp"
@@ -32,6 +33,8 @@ struct TrainingSetup {
     std::filesystem::path checkpoints;  ///< the run's folder `ckpt`
     TrainingObserver& observer;
     std::size_t process_bytes = 0;  ///< resident before training begins; counted in the memory plan
+    std::filesystem::path features =
+        {};  ///< where FeatureCache keeps what frozen parts give; empty: it is not used
     /// Asked on every rank after each step; the ranks stop together as soon as one says yes.
     std::function<bool()> stop_requested = [] { return false; };
 };
@@ -100,7 +103,8 @@ class Trainer {
     optim::Schedule schedule_;
     optim::ParameterGroups groups_;
     optim::Optimizer optimizer_;
-    std::unique_ptr<data::Feeder> feeder_;  ///< made by start_feeding(), at the step where the run begins
+    std::unique_ptr<FeatureCache> features_;  ///< null where the frozen part is computed in every step
+    std::unique_ptr<data::Feeder> feeder_;    ///< made by start_feeding(), at the step where the run begins
     std::string resumed_from_;
     std::int64_t saved_step_ = -1;
     std::int64_t updates_in_step_ = 0;  ///< made of the current mini-batch

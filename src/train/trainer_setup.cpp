@@ -114,6 +114,10 @@ std::set<std::string> Trainer::loaded_parameters(const graph::Graph& network) {
 
 recipe::Design Trainer::frozen_design() {
     recipe::Design design = design_of(setup_, batches_, augmentation_.crop());
+    if (!setup_.features.empty()) {
+        FeatureCache::require_constant_samples(config_, augmentation_.crop(), setup_.training.layout().edge);
+        design.features = recipe::Features::given;
+    }
     if (config_.model.frozen == "none" && config_.optim.freeze.empty()) return design;
     if (config_.model.name == "pkdiff") {
         throw Error(ExitCode::config_invalid, 512,
@@ -172,6 +176,11 @@ void Trainer::prepare() {
 
     require_equal_parameters(store_, setup_.backend, communicator_);
     training_->parameters_changed();
+    if (!setup_.features.empty()) {
+        features_ = std::make_unique<FeatureCache>(FeatureCache::Setup{config_, setup_.training,
+                                                                       setup_.backend, communicator_, store_,
+                                                                       design_, *training_, setup_.features});
+    }
 }
 
 void Trainer::start_feeding() {

@@ -12,6 +12,11 @@ OpCase batch_norm(const std::string& name, ops::BatchNorm op, Shape x, Fill fill
     return {"batch norm " + name, op, inputs};
 }
 
+OpCase frozen(OpCase one) {
+    one.frozen = Frozen::yes;
+    return one;
+}
+
 OpCase group_norm(const std::string& name, ops::GroupNorm op, Shape x) {
     std::vector<CaseInput> inputs{activation(x), parameter({x.channels()}, Fill::scale),
                                   parameter({x.channels()})};
@@ -46,6 +51,12 @@ std::vector<OpCase> norm_cases() {
         batch_norm("far from zero", {}, {2, 6, 5, 4}, Fill::far_from_zero),
         batch_norm("of a larger map", {.rectify = Rectify::yes, .residual = Residual::yes}, {2, 33, 31, 48}),
         batch_norm("synchronised of a larger map", {.scope = NormScope::synchronised}, {4, 19, 23, 33}),
+        frozen(batch_norm("frozen", {}, {2, 3, 5, 7})),
+        frozen(batch_norm("frozen, relu", {.rectify = Rectify::yes}, {2, 9, 11, 33})),
+        frozen(
+            batch_norm("frozen, synchronised residual relu",
+                       {.scope = NormScope::synchronised, .rectify = Rectify::yes, .residual = Residual::yes},
+                       {2, 7, 6, 16})),
         group_norm("plain", {.groups = 2}, {2, 3, 4, 6}),
         group_norm("one group", {.groups = 1, .rectify = Rectify::yes}, {2, 4, 3, 5}),
         group_norm("32 groups", {.groups = 32}, {1, 3, 5, 64}),

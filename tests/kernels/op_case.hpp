@@ -48,6 +48,9 @@ enum class Exact { no, yes };
 /// Whether a mostly-zero result is what the case is about.
 enum class Zeros { mistrusted, expected };
 
+/// Frozen: its plan is made for inference although gradients are wanted, as graph/freeze.hpp does with norms.
+enum class Frozen { no, yes };
+
 struct OpCase {
     std::string name;
     ops::Op op;
@@ -55,6 +58,7 @@ struct OpCase {
     Exact exact = Exact::no;
     Zeros zeros = Zeros::mistrusted;
     double conditioning = 1;  ///< how much the maths itself magnifies rounding errors
+    Frozen frozen = Frozen::no;
 
     bool has_backward() const;
     bool is_loss() const;

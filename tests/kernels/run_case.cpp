@@ -80,7 +80,8 @@ class RankRun {
         }
         descriptor_ = ops::describe(one.op, specs_);
         choose_gradients();
-        plan_ = backend.make_plan({descriptor_, options.mode, wanted_});
+        const bool frozen = one.frozen == Frozen::yes;
+        plan_ = backend.make_plan({descriptor_, frozen ? device::Mode::inference : options.mode, wanted_});
         const device::Requirements& needs = plan_->requirements();
         saved_.emplace(backend, needs.saved);
         forward_workspace_.emplace(backend, needs.forward_workspace);

@@ -6,6 +6,7 @@
 
 #include "base/philox.hpp"
 #include "graph/program.hpp"
+#include "nets/freezing.hpp"
 #include "nets/network.hpp"
 #include "ref/backend.hpp"
 #include "support/catch.hpp"
@@ -38,10 +39,11 @@ nets::NetworkInputs small_inputs() {
 }
 
 /// Parameters, gradients, states and loss after two steps with other random numbers each.
-std::vector<std::vector<std::byte>> trained(const config::Model& model, graph::Recompute recompute) {
+std::vector<std::vector<std::byte>> trained(const config::Model& model, graph::Recompute recompute,
+                                            const std::vector<std::string>& frozen = {}) {
     const auto backend = ref::make_ref_backend();
-    const graph::Graph network =
-        nets::build_network(model, {}, small_inputs(), nets::Task::train, DType::f32);
+    graph::Graph network = nets::build_network(model, {}, small_inputs(), nets::Task::train, DType::f32);
+    nets::freeze(network, model, frozen, std::nullopt);
     device::SingleRank alone;
     graph::ParameterStore store(*backend, network);
     graph::Program program(
@@ -102,6 +104,14 @@ TEST_CASE("recomputed blocks give the bits of a program that keeps everything", 
             CHECK(trained(model, graph::Recompute::blocks) == trained(model, graph::Recompute::none));
         }
     }
+}
+
+TEST_CASE("frozen norms within recomputed blocks read their running statistics in both runs", "[nets]") {
+    const config::Model model = small_model("pspnet", "batch");
+    const std::vector<std::string> norms{R"(^backbone\..*(bn\d|stem\.\d)\.(weight|bias)$)"};
+    const auto again = trained(model, graph::Recompute::blocks, norms);
+    CHECK(again == trained(model, graph::Recompute::none, norms));
+    CHECK(again != trained(model, graph::Recompute::none));
 }
 
 TEST_CASE("no node runs forward more than twice, and outside blocks once", "[nets]") {
