@@ -1,10 +1,11 @@
-# terrane_add_test(NAME SOURCES file... DEPENDS module... [LABELS label...] [RANKS n...] [TIMEOUT seconds] [ARGUMENTS ...])
+# terrane_add_test(NAME SOURCES file... DEPENDS module... [LABELS label...] [RANKS n...] [LAUNCHERS mpirun|env ...]
+#                  [TIMEOUT seconds] [ARGUMENTS ...])
 #
 # One Catch2 executable and one ctest entry; with RANKS one entry per world size, started by mpirun
-# (NAME_ranks_2 ...). An executable that finds its data, PyTorch or device missing exits with 77 after printing
+# (NAME_ranks_2 ...) and, with LAUNCHERS mpirun env, also over TCP without MPI (NAME_env_ranks_2 ...). An executable that finds its data, PyTorch or device missing exits with 77 after printing
 # the reason (tests/support/skip.hpp): ctest shows it as skipped, never as passed.
 function(terrane_add_test name)
-  cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;DEPENDS;LABELS;RANKS;LIBRARIES" ${ARGN})
+  cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;DEPENDS;LABELS;RANKS;LAUNCHERS;LIBRARIES" ${ARGN})
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 300)
   endif()
@@ -18,6 +19,13 @@ function(terrane_add_test name)
       set_tests_properties(${name}_ranks_${ranks} PROPERTIES
         TIMEOUT ${ARG_TIMEOUT} SKIP_RETURN_CODE 77 LABELS "${ARG_LABELS};mpi" PROCESSORS 2
         ENVIRONMENT "OMP_NUM_THREADS=1;OMPI_ALLOW_RUN_AS_ROOT=1;OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1")
+      if("env" IN_LIST ARG_LAUNCHERS)
+        add_test(NAME ${name}_env_ranks_${ranks}
+                 COMMAND python3 ${PROJECT_SOURCE_DIR}/tests/support/run_ranks.py -n ${ranks} -- $<TARGET_FILE:test_${name}>)
+        set_tests_properties(${name}_env_ranks_${ranks} PROPERTIES
+          TIMEOUT ${ARG_TIMEOUT} SKIP_RETURN_CODE 77 LABELS "${ARG_LABELS}" PROCESSORS 2
+          ENVIRONMENT "OMP_NUM_THREADS=1")
+      endif()
     endforeach()
   else()
     add_test(NAME ${name} COMMAND test_${name})

@@ -19,6 +19,13 @@ pkg_check_modules(HWLOC REQUIRED IMPORTED_TARGET hwloc)
 pkg_check_modules(ISAL REQUIRED IMPORTED_TARGET libisal)
 pkg_check_modules(LIBZIP REQUIRED IMPORTED_TARGET libzip)
 
+# Its CMake file doesn't say where the headers are, and newer packages have other targets.
+find_library(GLOO_LIBRARY gloo REQUIRED)
+find_path(GLOO_INCLUDE_DIR gloo/context.h REQUIRED)
+add_library(terrane_gloo INTERFACE)
+target_include_directories(terrane_gloo SYSTEM INTERFACE ${GLOO_INCLUDE_DIR})
+target_link_libraries(terrane_gloo INTERFACE ${GLOO_LIBRARY})
+
 add_library(terrane_hdf5 INTERFACE)
 target_include_directories(terrane_hdf5 SYSTEM INTERFACE ${HDF5_INCLUDE_DIRS})
 target_link_libraries(terrane_hdf5 INTERFACE ${HDF5_LIBRARIES})

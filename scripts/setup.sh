@@ -8,7 +8,7 @@ set -euo pipefail
 
 packages=(
   g++ cmake ninja-build ccache pkg-config
-  libopenmpi-dev openmpi-bin
+  libopenmpi-dev openmpi-bin libgloo-dev
   libgdal-dev gdal-bin libhdf5-dev
   libdnnl-dev ocl-icd-opencl-dev  # the configuration of Debian's oneDNN looks for OpenCL, though nothing uses it
   libboost-program-options-dev libfmt-dev libspdlog-dev libtomlplusplus-dev nlohmann-json3-dev

@@ -7,11 +7,14 @@
 #include <thread>
 #include <vector>
 
+#include "app/launch_options.hpp"
 #include "app/options.hpp"
 #include "app/start.hpp"
 #include "base/fault.hpp"
+#include "base/hash.hpp"
 #include "base/log.hpp"
 #include "comm/launch.hpp"
+#include "comm/rendezvous.hpp"
 #include "comm/world.hpp"
 
 namespace {
@@ -35,16 +38,31 @@ int write_answer(const std::string& answer) {
     return static_cast<int>(written ? ExitCode::done : ExitCode::io_error);
 }
 
-// Before the ranks know each other only the first one speaks; the others give it time to do so.
-int fail_before_mpi(const std::exception_ptr& exception) {
+// This process among those that the launcher started, as far as its variables say.
+bool is_first_of_launch() {
+    for (const char* name : {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "RANK", "SLURM_PROCID"}) {
+        if (const auto rank = comm::environment_variable(name)) return *rank == "0";
+    }
+    return true;
+}
+
+// Before the ranks know each other only the first one speaks about what all of them see; the others give it
+// time to do so. That the first one can't be reached is what every other rank has to say itself.
+int fail_alone(const std::exception_ptr& exception) {
     const comm::Failure failure = comm::describe_failure(exception);
-    const auto task = comm::environment_variable("SLURM_PROCID");
-    if (!task || *task == "0") {
+    constexpr int not_met = 125;
+    if (is_first_of_launch() || failure.number == not_met) {
         log::write(log::Level::error, failure.text);
     } else {
         std::this_thread::sleep_for(std::chrono::seconds(1));
     }
     return failure.exit_code;
+}
+
+comm::LaunchRequest local_request() {
+    comm::LaunchRequest request;
+    request.launcher = "none";
+    return request;
 }
 
 int run(const std::vector<std::string>& arguments) {
@@ -59,13 +77,18 @@ int run(const std::vector<std::string>& arguments) {
 
     std::optional<comm::World> world;
     try {
-        const bool local = command.verb != nullptr && command.verb->ranks == app::Ranks::local;
-        const comm::Launch launch = local ? comm::Launch{} : comm::detect_launch(comm::environment_variable);
-        world.emplace(launch);
-        comm::check_promise(launch, world->size());
+        app::LaunchOptions options = app::launch_options(command, comm::environment_variable);
+        if (command.verb != nullptr && command.verb->ranks == app::Ranks::local)
+            options.request = local_request();
+        const comm::Launch launch = comm::detect_launch(comm::environment_variable, options.request);
+        if (comm::transport_of(launch.launcher) != comm::Transport::self)
+            options.settings.program = sha256_of_file("/proc/self/exe");
+        world.emplace(launch, options.settings);
         fault::arm_from_environment(world->rank());
+    } catch (const comm::Refused& refused) {
+        return static_cast<int>(refused.exit_code());  // rank 0 says why
     } catch (...) {
-        return fail_before_mpi(std::current_exception());
+        return fail_alone(usage_error ? usage_error : std::current_exception());
     }
     if (usage_error) return world->fail(usage_error);
     try {

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "app/launch_options.hpp"
 #include "base/hash.hpp"
 #include "base/log.hpp"
 #include "config/check.hpp"
@@ -79,14 +80,15 @@ int run_command(const Command& command, comm::World& world) {
     // Errors of the configuration itself already come in the form that the command line asks for.
     config::Runtime named;
     for (const config::Assignment& assignment : command.named) {
-        if (assignment.key == "runtime.log_format" && assignment.value == "\"json\"") named.log_format = "json";
+        if (assignment.key == "runtime.log_format" && assignment.value == "\"json\"")
+            named.log_format = "json";
     }
     configure_log(named, world);
     config::Resolved resolved = resolve_configuration(command, world);
     configure_log(resolved.config.runtime, world);
-    world.set_collective_timeout(std::chrono::duration<double>(resolved.config.runtime.collective_timeout));
+    world.set_collective_timeout(collective_timeout(resolved, comm::environment_variable));
+    world.set_heartbeat_timeout(std::chrono::duration<double>(resolved.config.runtime.heartbeat_timeout));
     if (world.size() > 1) {
-        world.require_equal("program", sha256_of_file("/proc/self/exe"));
         std::string fingerprint =
             command.verb->name + "\n" + config::print_toml(resolved, config::SourceComments::off);
         for (const auto& [name, values] : command.parsed.values) {

@@ -26,12 +26,17 @@ std::vector<std::string> class_names(const config::Config& config) {
 }  // namespace
 
 TrainingConsole::TrainingConsole(const Invocation& invocation, report::RunFolder* folder)
-    : invocation_(invocation), folder_(folder), console_(progress_kind(invocation)) {}
+    : invocation_(invocation),
+      folder_(folder),
+      console_(progress_kind(invocation)),
+      stragglers_(invocation.world()) {}
 
 void TrainingConsole::on_start(const train::RunReport& report) {
     run_ = report;
     step_ = report.first_step;
     row_began_ = Clock::now();
+    invocation_.world().set_step(report.first_step + 1);
+    stragglers_.pause();
     if (folder_ == nullptr) return;
     if (!report.resumed_from.empty()) {
         console_.line(fmt::format("resume {} at step {} of {}", report.resumed_from, report.first_step,
@@ -60,6 +65,9 @@ void TrainingConsole::on_step(const train::StepReport& step) {
     samples_ += step.samples;
     loss_ += step.loss;
     ++steps_;
+    invocation_.world().set_step(step.step + 1);
+    stragglers_.step();
+    report_straggler();
     if (folder_ == nullptr) return;
 
     const double per_step = seconds_ / static_cast<double>(steps_);
@@ -77,9 +85,18 @@ void TrainingConsole::on_step(const train::StepReport& step) {
     console_.progress(progress);
 }
 
+void TrainingConsole::report_straggler() {
+    if (invocation_.world().size() == 1 || step_ % run_.steps_per_epoch != 0) return;
+    const std::string straggler = stragglers_.epoch();
+    if (straggler.empty() || folder_ == nullptr) return;
+    console_.line("slow  " + straggler);
+    folder_->event("straggler", Json{{"step", step_}, {"text", straggler}}.dump());
+}
+
 void TrainingConsole::on_evaluation(const train::EvaluationReport& evaluation) {
     std::array<double, 1> memory{static_cast<double>(process_memory().peak)};
     invocation_.communicator().max(memory);
+    stragglers_.pause();
     if (folder_ == nullptr) return;
 
     row_ = {};
@@ -120,6 +137,7 @@ void TrainingConsole::on_evaluation(const train::EvaluationReport& evaluation) {
 }
 
 void TrainingConsole::on_checkpoint(std::int64_t step) {
+    stragglers_.pause();
     if (folder_ == nullptr) return;
     folder_->event("checkpoint", Json{{"step", step}}.dump());
     if (row_is_pending_ && row_.step == step) row_.note += row_.note.empty() ? "checkpoint" : ", checkpoint";

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <filesystem>
 
+#include "app/straggler_watch.hpp"
 #include "app/verb.hpp"
 #include "report/console.hpp"
 #include "report/run_folder.hpp"
@@ -32,10 +33,12 @@ class TrainingConsole final : public train::TrainingObserver {
     double tiles_per_second() const;
     double io_wait() const;
     void show_pending_row();
+    void report_straggler();  ///< at the end of an epoch; collective
 
     const Invocation& invocation_;
     report::RunFolder* folder_;
     report::Console console_;
+    StragglerWatch stragglers_;
     train::RunReport run_;
     std::int64_t step_ = 0;
 

@@ -118,9 +118,9 @@ DiskSpeed measure_disk(const fs::path& folder) {
 // What each rank knows about itself, sent to rank 0.
 std::string describe_rank(const Invocation& invocation) {
     const comm::CoreShare& cores = invocation.cores();
-    return fmt::format("  rank {:<4} {}  threads {}  binding {}{}", invocation.world().rank(),
-                       invocation.world().host(), cores.threads, cores.binding,
-                       cores.widened ? " (widened from one core)" : "");
+    return fmt::format("  rank {:<4} local {:<3} {}  threads {}  binding {}{}", invocation.world().rank(),
+                       invocation.world().local_rank(), invocation.world().host(), cores.threads,
+                       cores.binding, cores.widened ? " (widened from one core)" : "");
 }
 
 ExitCode run_doctor(Invocation& invocation) {
@@ -129,8 +129,10 @@ ExitCode run_doctor(Invocation& invocation) {
     if (world.rank() != 0) return ExitCode::done;
 
     std::string text = fmt::format("terrane {}\n", version());
-    text += fmt::format("launch   {}, {} ranks on {} hosts, {}\n", comm::describe(world.launch().launcher),
-                        world.size(), world.nodes(), world.library());
+    text +=
+        fmt::format("launch   {} ({}), {} ranks on {} hosts, {}{}\n", comm::describe(world.launch().launcher),
+                    world.launch().source, world.size(), world.nodes(), world.library(),
+                    world.master().empty() ? "" : ", master " + world.master());
     for (const std::string& rank : ranks) text += rank + "\n";
     text += fmt::format("cores    {} usable on {}\n", invocation.cores().cores_of_host, world.host());
     const std::int64_t limit = memory_limit_mib();
@@ -147,12 +149,11 @@ ExitCode run_doctor(Invocation& invocation) {
         missing.empty() ? "all needed drivers" : fmt::format("without {}", fmt::join(missing, ", ")));
     text += fmt::format("hdf5     {}\n", tiles::hdf5_version());
     const int gpus = nvidia_gpus();
-    text +=
-        gpus == 0
-            ? "gpu      none seen; terrane computes on the CPU\n"
-            : fmt::format(
-                  "gpu      {} NVIDIA seen, but the CUDA backend has few ops so far: terrane computes on the CPU\n",
-                  gpus);
+    text += gpus == 0 ? "gpu      none seen; terrane computes on the CPU\n"
+                      : fmt::format(
+                            "gpu      {} NVIDIA seen, but the CUDA backend has few ops so far: terrane "
+                            "computes on the CPU\n",
+                            gpus);
 
     const std::string out = invocation.config().runtime.out;
     const fs::path folder = out.empty() ? fs::path(".") : fs::path(out);

@@ -77,6 +77,7 @@ std::optional<Scored> score_checkpoint(const Invocation& invocation) {
     const std::string split = invocation.text("split", "test");
     const tiles::TileStore store(config.data.tiles);
     store.require(config);
+    invocation.world().require_equal("tile store", store.identity());
     data::StoreSource source(store, tiles::split_from_name(split, "--split"), config);
     if (source.size() == 0) {
         throw Error(ExitCode::data_invalid, 514, fmt::format("the split {} has no tiles.", split),
@@ -139,6 +140,7 @@ std::optional<Scored> score_predictions(const Invocation& invocation) {
     } else {
         const tiles::TileStore store(config.data.tiles);
         store.require(config);
+        invocation.world().require_equal("tile store", store.identity());
         const tiles::Split which = tiles::split_from_name(split, "--split");
         if (config.runtime.dry_run) return {};
         scores = predict::score_map_tiles(config, store, which, pairs, invocation.communicator());

@@ -95,6 +95,8 @@ ExitCode run_train(Invocation& invocation) {
     const auto backend = choose_backend(config.runtime.device);
     const tiles::TileStore store(config.data.tiles);
     store.require(config);
+    invocation.world().require_equal("tile store", store.identity());
+    invocation.world().set_report_folder(folder);
     data::StoreSource training(store, tiles::Split::train, config);
     data::StoreSource validation(store, tiles::Split::val, config);
     if (validation.size() == 0 && invocation.world().rank() == 0) {

@@ -12,16 +12,20 @@ struct Runtime {
     std::string out;
     bool overwrite = false;
     bool dry_run = false;
-    std::int64_t threads = 0;            ///< per rank; 0: the rank's share of the node's cores
-    std::int64_t ram = 0;                ///< MB per rank that predict and planning may use; 0: 80 % of the free share
+    std::int64_t threads = 0;  ///< per rank; 0: the rank's share of the node's cores
+    std::int64_t ram = 0;      ///< MB per rank that predict and planning may use; 0: 80 % of the free share
     std::uint64_t seed = 0;
-    std::string deterministic = "run";   ///< run: equal bits for equal rank and thread counts
-    std::string device = "auto";         ///< auto, cpu, cuda, ref
-    std::string progress = "auto";       ///< auto, bar, line, none
-    double collective_timeout = 1800;    ///< seconds
-    double max_time = 0;                 ///< seconds; 0: no limit
-    std::string log_level = "info";      ///< debug, info, warning
-    std::string log_format = "text";     ///< text, json
+    std::string deterministic = "run";  ///< run: equal bits for equal rank and thread counts
+    std::string device = "auto";        ///< auto, cpu, cuda, ref
+    std::string progress = "auto";      ///< auto, bar, line, none
+    double collective_timeout = 1800;   ///< seconds
+    double heartbeat_timeout = 30;      ///< seconds without a sign of life after which a rank is lost
+    std::string launcher = "auto";      ///< auto, none, mpi, env, slurm; known before any file is read
+    std::int64_t master_port = 0;       ///< where ranks without MPI meet; 0: MASTER_PORT or a default
+    std::string dist_url;               ///< env://, tcp://HOST:PORT, mpi://; empty: not given
+    double max_time = 0;                ///< seconds; 0: no limit
+    std::string log_level = "info";     ///< debug, info, warning
+    std::string log_format = "text";    ///< text, json
 };
 
 }  // namespace terrane::config

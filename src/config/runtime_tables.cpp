@@ -56,6 +56,19 @@ TableOf<Runtime> runtime() {
                 "a collective that takes longer ends the job")
         .unit("seconds")
         .above(0);
+    table.option("heartbeat_timeout", &Runtime::heartbeat_timeout, "a rank that is silent for longer is lost")
+        .unit("seconds")
+        .at_least(0.5);
+    table.option("launcher", &Runtime::launcher, "what started the ranks")
+        .one_of({"auto", "none", "mpi", "env", "slurm"})
+        .command_line_only();
+    table
+        .option("master_port", &Runtime::master_port, "TCP port where ranks without MPI meet; 0: MASTER_PORT")
+        .at_least(0)
+        .at_most(65535)
+        .command_line_only();
+    table.option("dist_url", &Runtime::dist_url, "where the ranks meet: env://, tcp://HOST:PORT or mpi://")
+        .command_line_only();
     table.option("max_time", &Runtime::max_time, "stop with a checkpoint after this long; 0: no limit")
         .unit("seconds")
         .at_least(0);

@@ -81,13 +81,16 @@ std::string format_banner(const Banner& banner) {
     if (banner.ranks == 1) {
         text += fmt::format("\nmpi   1 rank ({})", banner.message_layer);
     } else {
-        text += fmt::format("\nmpi   {} node{} x {} ranks ({}, {})", banner.nodes,
+        text += fmt::format("\n{}   {} node{} x {} ranks ({}, {})", banner.transport, banner.nodes,
                             banner.nodes == 1 ? "" : "s", (banner.ranks + banner.nodes - 1) / banner.nodes,
                             banner.message_layer, banner.launcher);
+        if (!banner.master.empty()) text += "   master " + banner.master;
     }
     text += fmt::format("   {} threads per rank, binding {}", banner.threads, banner.binding);
     if (!banner.device.empty()) text += "   " + banner.device;
     for (const std::string& library : banner.libraries) text += "   " + library;
+    for (const std::string& place : banner.places) text += "\n" + place;
+    for (const std::string& variable : banner.environment) text += "\nenv   " + variable;
     return text;
 }
 

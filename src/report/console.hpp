@@ -54,8 +54,13 @@ struct Banner {
     std::string job;  ///< "job 482913 restart 1", or empty
     int nodes = 1;
     int ranks = 1;
-    std::string message_layer;  ///< "Open MPI 4.1.4"
-    std::string launcher;       ///< "mpirun"
+    std::string message_layer;        ///< "Open MPI 4.1.4"
+    std::string launcher;             ///< "mpirun: OMPI_COMM_WORLD_SIZE": who won, and by what
+    std::string transport = "mpi";    ///< or "tcp"
+    std::string master;               ///< "10.0.0.1:29500" where the ranks met without MPI, or empty
+    std::vector<std::string> places;  ///< a line for each rank, or fewer where they are many
+    std::vector<std::string>
+        environment;  ///< variables of the message layers that are set: "NCCL_DEBUG=INFO"
     int threads = 1;
     std::string binding;
     std::string device;                  ///< "cpu AVX-512, bf16"

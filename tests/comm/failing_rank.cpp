@@ -1,42 +1,108 @@
-// A program for failures.cpp: fails as its first argument says, on the ranks that the second names.
+// A program for failures.cpp and the like: failing_rank HOW [collective timeout] [heartbeat timeout] [name].
+// It fails as HOW says; "loop" does steps with collectives for as long as TERRANE_FAULT or a signal lets it,
+// at most 600 of them.
+#include <unistd.h>
+
 #include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <fstream>
 #include <string>
 #include <thread>
 
 #include "base/error.hpp"
+#include "base/fault.hpp"
 #include "base/log.hpp"
+#include "comm/rendezvous.hpp"
 #include "comm/world.hpp"
 
 using namespace terrane;
 
-int main(int, char** arguments) {
+namespace {
+
+volatile std::sig_atomic_t ordered = 0;
+
+// For who wants to know when exactly a rank began to fail: USR1 makes it spin, USR2 leave with code 0.
+void obey() {
+    if (ordered == SIGUSR2) std::_Exit(0);
+    while (ordered == SIGUSR1) {
+    }
+}
+
+void loop(comm::World& world) {
+    for (const int number : {SIGUSR1, SIGUSR2}) std::signal(number, [](int signal) { ordered = signal; });
+    std::vector<float> bucket(1000, 1.0F);
+    const auto mark = comm::environment_variable("TERRANE_TEST_STARTED");
+    const auto steps = comm::environment_variable("TERRANE_TEST_STEPS");
+    const int last = steps ? std::atoi(steps->c_str()) : 600;
+    for (int step = 1; step <= last; ++step) {
+        world.set_step(step);
+        fault::reached(fault::Place::step, step);
+        obey();
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+        const auto ticket = world.communicator().start_sum(bucket);
+        std::vector<double> sum{1};
+        world.communicator().sum(std::span<double>(sum));
+        world.communicator().wait(ticket);
+        if (step == 3 && world.rank() == 0 && mark) std::ofstream(*mark) << "started";
+    }
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
     const std::string how = arguments[1];
-    comm::World world(comm::detect_launch(comm::environment_variable));
-    log::Settings settings;
-    settings.rank = world.rank();
-    settings.ranks = world.size();
-    log::configure(settings);
-    const bool last = world.rank() == world.size() - 1;
+    comm::WorldSettings settings;
+    settings.program = comm::environment_variable("TERRANE_TEST_PROGRAM").value_or("");
+    if (count > 2) settings.collective_timeout = std::chrono::duration<double>(std::atof(arguments[2]));
+    if (count > 3) settings.heartbeat_timeout = std::chrono::duration<double>(std::atof(arguments[3]));
+    std::unique_ptr<comm::World> world;
     try {
-        world.communicator().barrier();
+        comm::LaunchRequest request;
+        request.launcher = comm::environment_variable("TERRANE_TEST_LAUNCHER").value_or("auto");
+        world =
+            std::make_unique<comm::World>(comm::detect_launch(comm::environment_variable, request), settings);
+        fault::arm_from_environment(world->rank());
+    } catch (const comm::Refused& refused) {
+        return static_cast<int>(refused.exit_code());
+    } catch (...) {
+        const comm::Failure failure = comm::describe_failure(std::current_exception());
+        log::write(log::Level::error, failure.text);
+        return failure.exit_code;
+    }
+    log::Settings log_settings;
+    log_settings.rank = world->rank();
+    log_settings.ranks = world->size();
+    log::configure(log_settings);
+    const bool last = world->rank() == world->size() - 1;
+    try {
+        world->communicator().barrier();
+        if (how == "loop") loop(*world);
         if (how == "last" && last) throw Error(ExitCode::data_invalid, 311, "the last rank failed.");
+        if (how == "first" && world->rank() == 0)
+            throw Error(ExitCode::data_invalid, 311, "the first rank failed.");
         if (how == "foreign" && last) throw std::runtime_error("unexpected");
         if (how == "same") throw Error(ExitCode::config_invalid, 502, "all ranks failed.");
         if (how == "different")
-            throw Error(ExitCode::io_error, 901, fmt::format("rank {} failed.", world.rank()));
+            throw Error(ExitCode::io_error, 901, fmt::format("rank {} failed.", world->rank()));
         if (how == "in_flight") {
             std::vector<float> bucket(1000000);
-            if (!last) world.communicator().start_sum(bucket);
+            if (!last) world->communicator().start_sum(bucket);
             throw Error(ExitCode::diverged, 560, "the loss is not finite.");
         }
         if (how == "exit" && last) std::_Exit(74);
-        if (how == "silent") {
-            world.set_collective_timeout(std::chrono::milliseconds(500));
-            if (last) std::this_thread::sleep_for(std::chrono::seconds(100));
+        if (how == "exit0" && last) std::_Exit(0);
+        if (how == "stop" && last) ::raise(SIGSTOP);
+        if (how == "stop_first" && world->rank() == 0) ::raise(SIGSTOP);
+        if (how == "asleep" && last) std::this_thread::sleep_for(std::chrono::seconds(100));
+        if (how == "late" && last) std::this_thread::sleep_for(std::chrono::seconds(3));
+        if (how == "local") {
+            world->require_equal("local rank", std::to_string(world->local_rank() == world->rank()));
         }
-        world.communicator().barrier();
+        world->communicator().barrier();
     } catch (...) {
-        return world.fail(std::current_exception());
+        return world->fail(std::current_exception());
     }
+    if (world->rank() == 0) log::info("done with {} ranks at {}", world->size(), world->master());
     return 0;
 }

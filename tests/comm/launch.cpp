@@ -4,6 +4,7 @@
 
 #include "base/error.hpp"
 #include "comm/cores.hpp"
+#include "comm/node_list.hpp"
 #include "comm/world.hpp"
 #include "support/catch.hpp"
 
@@ -48,12 +49,133 @@ TEST_CASE("srun without PMI, and a launcher of another MPI, are refused", "[comm
         FAIL("no error");
     } catch (const Error& error) {
         CHECK(std::string(error.what()) ==
-              "error[E0120]: srun started 8 tasks but MPI sees size 1 on each. Use 'srun --mpi=pmix'.");
+              "error[E0120]: srun started 8 tasks but MPI sees size 1 on each. Use 'srun --mpi=pmix', or "
+              "connect "
+              "the ranks over TCP with --launcher slurm.");
         CHECK(error.exit_code() == ExitCode::device_unavailable);
     }
-    CHECK_THROWS_AS(comm::check_promise({comm::Launcher::open_mpi, 4, 0}, 1), Error);
-    CHECK_NOTHROW(comm::check_promise({comm::Launcher::open_mpi, 4, 0}, 4));
+    const comm::Launch four{.launcher = comm::Launcher::open_mpi, .promised_ranks = 4};
+    CHECK_THROWS_AS(comm::check_promise(four, 1), Error);
+    CHECK_NOTHROW(comm::check_promise(four, 4));
     CHECK_NOTHROW(comm::check_promise({}, 1));
+}
+
+TEST_CASE("without MPI the ranks are numbered by the environment, and MPI goes before it", "[comm]") {
+    const std::map<std::string, std::string> torchrun{{"RANK", "3"},
+                                                      {"WORLD_SIZE", "4"},
+                                                      {"LOCAL_RANK", "1"},
+                                                      {"MASTER_ADDR", "node1"},
+                                                      {"MASTER_PORT", "1234"}};
+    const comm::Launch launch = comm::detect_launch(environment(torchrun));
+    CHECK(launch.launcher == comm::Launcher::environment);
+    CHECK(launch.promised_ranks == 4);
+    CHECK(launch.promised_rank == 3);
+    CHECK(launch.local_rank == 1);
+    CHECK(launch.master_host == "node1");
+    CHECK(launch.master_port == 1234);
+    CHECK(launch.ports == 1);
+    CHECK(launch.source == "RANK and WORLD_SIZE");
+    auto both = torchrun;
+    both["SLURM_PROCID"] = "7";
+    both["SLURM_STEP_NUM_TASKS"] = "8";
+    CHECK(comm::detect_launch(environment(both)).promised_rank == 3);
+    both["OMPI_COMM_WORLD_SIZE"] = "4";
+    both["OMPI_COMM_WORLD_RANK"] = "2";
+    CHECK(comm::detect_launch(environment(both)).launcher == comm::Launcher::open_mpi);
+    CHECK(comm::detect_launch(environment(both)).promised_rank == 2);
+    CHECK(comm::detect_launch(environment({{"RANK", "0"}, {"WORLD_SIZE", "1"}})).launcher ==
+          comm::Launcher::none);
+    const auto alone =
+        comm::detect_launch(environment({{"RANK", "0"}, {"WORLD_SIZE", "1"}}), {.launcher = "env"});
+    CHECK(alone.launcher == comm::Launcher::environment);
+    CHECK(alone.promised_ranks == 1);
+    CHECK(comm::detect_launch(environment(torchrun), {.launcher = "none"}).launcher == comm::Launcher::none);
+}
+
+TEST_CASE("the port comes from the URL, the option, MASTER_PORT, PORT, or is searched on one host",
+          "[comm]") {
+    std::map<std::string, std::string> variables{{"RANK", "0"}, {"WORLD_SIZE", "2"}};
+    const auto launch = [&](const comm::LaunchRequest& request = {}) {
+        return comm::detect_launch(environment(variables), request);
+    };
+    CHECK(launch().master_host == "127.0.0.1");
+    CHECK(launch().master_port == 29500);
+    CHECK(launch().ports > 1);
+    variables["PORT"] = "4000";
+    CHECK(launch().master_port == 4000);
+    CHECK(launch().ports == 1);
+    variables["MASTER_PORT"] = "5000";
+    CHECK(launch().master_port == 5000);
+    CHECK(launch({.master_port = 6000}).master_port == 6000);
+    const auto url = launch({.master_port = 6000, .dist_url = "tcp://[::1]:7000"});
+    CHECK(url.master_host == "::1");
+    CHECK(url.master_port == 7000);
+    variables["TORCHELASTIC_USE_AGENT_STORE"] = "True";  // torchrun's own store sits on that port
+    CHECK(launch().master_port == 5001);
+    CHECK(launch().ports > 1);
+    variables["MASTER_PORT"] = "70000";
+    CHECK_THROWS_WITH(launch(), terrane::test::contains("E0123") && terrane::test::contains("MASTER_PORT"));
+    variables = {{"RANK", "0"}, {"WORLD_SIZE", "2"}, {"MASTER_ADDR", "node1"}};
+    CHECK(launch().ports == 1);  // other hosts could not know which
+    for (const char* wrong : {"tcp://node1", "tcp://:1", "tcp://node1:x", "file:///tmp/x", "node1:1"})
+        CHECK_THROWS_WITH(launch({.dist_url = wrong}), terrane::test::contains("E0103"));
+    CHECK_THROWS_WITH(launch({.launcher = "mpi", .dist_url = "env://"}), terrane::test::contains("E0107"));
+}
+
+TEST_CASE("launchers that contradict each other or say too little are refused", "[comm]") {
+    const auto error = [](std::map<std::string, std::string> variables,
+                          const std::string& launcher = "auto") {
+        try {
+            comm::detect_launch(environment(std::move(variables)), {.launcher = launcher});
+        } catch (const Error& caught) {
+            return std::pair(caught.number(), std::string(caught.what()));
+        }
+        return std::pair(0, std::string());
+    };
+    const auto nested = error({{"OMPI_COMM_WORLD_SIZE", "2"}, {"WORLD_SIZE", "8"}, {"RANK", "1"}});
+    CHECK(nested.first == 122);
+    CHECK_THAT(nested.second,
+               terrane::test::contains("OMPI_COMM_WORLD_SIZE says 2 ranks, WORLD_SIZE says 8"));
+    CHECK(error({{"OMPI_COMM_WORLD_SIZE", "2"}, {"WORLD_SIZE", "8"}, {"RANK", "1"}}, "mpi").first == 0);
+    CHECK(error({{"WORLD_SIZE", "8"}}).first == 123);
+    CHECK(error({{"WORLD_SIZE", "8"}, {"RANK", "8"}}).first == 123);
+    CHECK(error({{"WORLD_SIZE", "8"}, {"RANK", "-1"}}).first == 123);
+    CHECK(error({{"WORLD_SIZE", "eight"}, {"RANK", "1"}}).first == 123);
+    CHECK(error({{"WORLD_SIZE", "0"}, {"RANK", "0"}}).first == 123);
+    CHECK(error({{"RANK", "0"}}, "env").first == 123);
+    CHECK(error({}, "slurm").first == 123);
+    CHECK(error({{"SLURM_PROCID", "0"}, {"SLURM_NTASKS", "2"}}, "slurm").first == 123);
+}
+
+TEST_CASE("Slurm's tasks meet on the first host of the list when that is asked for", "[comm]") {
+    std::map<std::string, std::string> variables{{"SLURM_PROCID", "5"},
+                                                 {"SLURM_STEP_NUM_TASKS", "8"},
+                                                 {"SLURM_LOCALID", "1"},
+                                                 {"SLURM_STEP_NODELIST", "gpu[003-004,9],login1"},
+                                                 {"SLURM_JOB_ID", "482913"}};
+    const auto launch = comm::detect_launch(environment(variables), {.launcher = "slurm"});
+    CHECK(launch.launcher == comm::Launcher::slurm);
+    CHECK(launch.promised_ranks == 8);
+    CHECK(launch.promised_rank == 5);
+    CHECK(launch.local_rank == 1);
+    CHECK(launch.master_host == "gpu003");
+    variables["SLURM_JOB_ID"] = "482914";
+    CHECK(comm::detect_launch(environment(variables), {.launcher = "slurm"}).master_port !=
+          launch.master_port);
+    variables["MASTER_PORT"] = "29501";
+    CHECK(comm::detect_launch(environment(variables), {.launcher = "slurm"}).master_port == 29501);
+    variables["SLURM_STEP_NODELIST"] = "gpu[";
+    CHECK_THROWS_AS(comm::detect_launch(environment(variables), {.launcher = "slurm"}), Error);
+}
+
+TEST_CASE("the first host of a list is found through brackets", "[comm]") {
+    CHECK(comm::first_host("a") == "a");
+    CHECK(comm::first_host("a,b") == "a");
+    CHECK(comm::first_host("node[01-03,07]") == "node01");
+    CHECK(comm::first_host("node[7]") == "node7");
+    CHECK(comm::first_host("rack[2,4-5]-n[001-100].example.org,x") == "rack2-n001.example.org");
+    for (const char* wrong : {"", ",a", "a[", "a[]", "a[x]", "a[1", "a;b", "a b"})
+        CHECK_FALSE(comm::first_host(wrong).has_value());
 }
 
 TEST_CASE("without a launcher there is one rank and every collective is the identity", "[comm]") {

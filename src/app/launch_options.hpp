@@ -1,0 +1,23 @@
+#pragma once
+
+#include "app/options.hpp"
+#include "comm/world.hpp"
+#include "config/resolve.hpp"
+
+namespace terrane::app {
+
+/// What has to be known before the ranks know each other, from the command line and the environment.
+struct LaunchOptions {
+    comm::LaunchRequest request;
+    comm::WorldSettings settings;
+};
+/// Throws Error 78 if a named option has no valid value, and E0123 (69) if NCCL_TIMEOUT is no number of
+/// seconds.
+LaunchOptions launch_options(const Command& command, const comm::Environment& environment);
+
+/// The collective timeout in force: runtime.collective_timeout where it is set, else NCCL_TIMEOUT, else the
+/// default. Throws Error E0123 (69) as above.
+std::chrono::duration<double> collective_timeout(const config::Resolved& resolved,
+                                                 const comm::Environment& environment);
+
+}  // namespace terrane::app

@@ -1,0 +1,61 @@
+#include "comm/flight_record.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace terrane::comm {
+
+double FlightRecord::now() const {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - origin_).count();
+}
+
+std::int64_t FlightRecord::begin(const char* kind, std::size_t bytes) {
+    const std::lock_guard lock(mutex_);
+    const std::int64_t number = ++begun_;
+    entry(number) = {number, kind, static_cast<std::int64_t>(bytes), now(), -1};
+    return number;
+}
+
+void FlightRecord::wait(std::int64_t number) {
+    const std::lock_guard lock(mutex_);
+    inside_ = number;
+    // A collective that has fallen out of the ring keeps the name of the one before it.
+    if (entry(number).number == number) kind_ = entry(number).kind;
+    since_ = now();
+}
+
+void FlightRecord::end(std::int64_t number) {
+    const std::lock_guard lock(mutex_);
+    const double time = now();
+    if (entry(number).number == number) entry(number).ended = time;
+    if (inside_ == number) waited_ += time - since_;
+    inside_ = 0;
+    since_ = time;
+}
+
+RankState FlightRecord::state() const {
+    const std::lock_guard lock(mutex_);
+    return {begun_, inside_, kind_, now() - since_, step_.load(std::memory_order_relaxed), {}};
+}
+
+double FlightRecord::waited() const {
+    const std::lock_guard lock(mutex_);
+    return waited_ + (inside_ != 0 ? now() - since_ : 0);
+}
+
+std::vector<std::string> FlightRecord::lines() const {
+    const std::lock_guard lock(mutex_);
+    std::vector<std::string> lines;
+    const double time = now();
+    for (std::int64_t number = std::max<std::int64_t>(1, begun_ - static_cast<std::int64_t>(kept) + 1);
+         number <= begun_; ++number) {
+        const CollectiveEntry& one = ring_[static_cast<std::size_t>(number) % kept];
+        lines.push_back(fmt::format(
+            "#{} {}, {} bytes, {:.3f} s to {}", one.number, one.kind, one.bytes, one.begun,
+            one.ended >= 0 ? fmt::format("{:.3f} s", one.ended) : fmt::format("now ({:.3f} s)", time)));
+    }
+    return lines;
+}
+
+}  // namespace terrane::comm

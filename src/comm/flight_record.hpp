@@ -1,0 +1,68 @@
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <mutex>
+#include <string>
+#include <vector>
+
+namespace terrane::comm {
+
+/// One collective as a rank saw it.
+struct CollectiveEntry {
+    std::int64_t number = 0;  ///< counted from 1 in the order of the calls, which is the same on all ranks
+    const char* kind = "";    ///< "barrier"
+    std::int64_t bytes = 0;
+    double begun = 0;   ///< seconds since the record began
+    double ended = -1;  ///< below 0: still under way
+};
+
+/// What a rank is doing just now.
+struct RankState {
+    std::int64_t begun = 0;   ///< collectives begun so far
+    std::int64_t inside = 0;  ///< the collective its main thread waits in; 0: none, it computes
+    std::string kind;         ///< of the collective it waits in, or of the last one it waited in
+    double seconds = 0;       ///< that it has been waiting, or computing
+    std::int64_t step = 0;    ///< of the training; 0: before the first
+    std::string activity;     ///< what it works on, in words
+};
+
+/// The last collectives of a rank, kept in a ring, and how long it waited in them. Safe from any thread; no
+/// allocation after construction but for what the readers get.
+class FlightRecord {
+  public:
+    static constexpr std::size_t kept = 64;
+
+    /// A collective begins; gives its number.
+    std::int64_t begin(const char* kind, std::size_t bytes);
+    /// The main thread waits for it from now on.
+    void wait(std::int64_t number);
+    /// It has ended, and with it the waiting.
+    void end(std::int64_t number);
+
+    void set_step(std::int64_t step) { step_.store(step, std::memory_order_relaxed); }
+    RankState state() const;  ///< without the activity
+    /// Seconds the main thread has waited in collectives so far.
+    double waited() const;
+    /// One line for each collective in the ring, oldest first:
+    /// "#1234 sum of floats, 4096 bytes, 12.345 s to 12.350 s".
+    std::vector<std::string> lines() const;
+
+  private:
+    double now() const;
+    CollectiveEntry& entry(std::int64_t number) { return ring_[static_cast<std::size_t>(number) % kept]; }
+
+    const std::chrono::steady_clock::time_point origin_ = std::chrono::steady_clock::now();
+    mutable std::mutex mutex_;
+    std::array<CollectiveEntry, kept> ring_{};
+    std::int64_t begun_ = 0;
+    std::int64_t inside_ = 0;
+    const char* kind_ = "";
+    double since_ = 0;
+    double waited_ = 0;
+    std::atomic<std::int64_t> step_{0};
+};
+
+}  // namespace terrane::comm
