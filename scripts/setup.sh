@@ -3,7 +3,7 @@
 # Usage: scripts/setup.sh          installs missing packages (needs root or sudo)
 #        scripts/setup.sh --check  only says which are missing; exit code 1 if any
 # It also prepares build/python, a virtual environment with what some tests compare with (timm, safetensors, onnx,
-# onnxruntime). Where the Python index can't be reached those tests are skipped; the program needs none of it.
+# onnxruntime, tensorboard). Where the Python index can't be reached those tests are skipped; the program needs none of it.
 set -euo pipefail
 
 packages=(
@@ -28,16 +28,17 @@ done
 
 python_folder="$(cd "$(dirname "$0")/.." && pwd)/build/python"
 # Versions that work with Debian 12's PyTorch 1.13 and numpy 1.24; no dependencies, or pip would bring its own PyTorch.
-python_packages=(timm==1.0.12 safetensors==0.5.3 onnx==1.17.0 onnxruntime==1.20.1 protobuf==5.29.3 flatbuffers==25.2.10)
+python_packages=(timm==1.0.12 safetensors==0.5.3 onnx==1.17.0 onnxruntime==1.20.1 protobuf==5.29.3 flatbuffers==25.2.10
+  tensorboard==2.19.0 absl-py==2.1.0 packaging==24.2)
 prepare_python() {
-  if [ ! -e "$python_folder/prepared" ]; then
+  if [ "$(cat "$python_folder/prepared" 2>/dev/null)" != "${python_packages[*]}" ]; then
     rm -rf "$python_folder"
     if ! /usr/bin/python3 -m venv --system-site-packages "$python_folder" ||
       ! "$python_folder/bin/pip" install -q --disable-pip-version-check --no-deps "${python_packages[@]}"; then
-      echo "setup: build/python could not be prepared (no Python index?): tests that need timm or onnx are skipped" >&2
+      echo "setup: build/python could not be prepared (no Python index?): tests that need timm, onnx or tensorboard are skipped" >&2
       return 0
     fi
-    touch "$python_folder/prepared"
+    echo "${python_packages[*]}" > "$python_folder/prepared"
   fi
   echo "setup: build/python is prepared"
 }

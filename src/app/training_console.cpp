@@ -4,7 +4,6 @@
 #include <nlohmann/json.hpp>
 
 #include "base/process_memory.hpp"
-#include "report/scores_output.hpp"
 
 namespace terrane::app {
 
@@ -43,6 +42,7 @@ void TrainingConsole::on_start(const train::RunReport& report) {
                                   report.total_steps));
     }
     if (!report.evaluation_protocol.empty()) console_.line("eval  " + report.evaluation_protocol);
+    folder_->go_on_after(report.first_step);
     folder_->event("training", Json{{"first_step", report.first_step},
                                     {"total_steps", report.total_steps},
                                     {"resumed_from", report.resumed_from}}
@@ -111,16 +111,7 @@ void TrainingConsole::on_evaluation(const train::EvaluationReport& evaluation) {
     row_.seconds = std::chrono::duration<double>(Clock::now() - row_began_).count();
     if (evaluation.best) row_.note = "best";
     row_is_pending_ = true;
-
-    report::ScoreContext context;
-    context.split = "val";
-    context.protocol = run_.evaluation_protocol;
-    context.weights = fmt::format("step {}", evaluation.step);
-    context.step = evaluation.step;
-    for (const config::Class& entry : invocation_.config().classes)
-        context.classes.push_back({entry.name, entry.color});
-    report::write_scores(folder_->path() / "confusion" / fmt::format("step-{:08}", evaluation.step),
-                         evaluation.confusion, context);
+    folder_->metrics(row_, class_names(invocation_.config()));  // before the checkpoint: no kill loses it
     folder_->event("evaluation", Json{{"step", evaluation.step},
                                       {"split", "val"},
                                       {"loss", evaluation.loss},
@@ -147,7 +138,6 @@ void TrainingConsole::show_pending_row() {
     if (!row_is_pending_) return;
     row_is_pending_ = false;
     console_.epoch(row_);
-    folder_->metrics(row_, class_names(invocation_.config()));
 }
 
 void TrainingConsole::finish(bool stopped_early) {

@@ -12,8 +12,8 @@
 namespace terrane::app {
 
 /// Shows a training on rank 0's terminal and keeps it in the run folder: progress, the table of evaluations,
-/// metrics.csv, events.jsonl, confusion/. The other ranks have one too, which only takes part in what is
-/// collective.
+/// metrics.csv, events.jsonl (the rest of the run folder: RunRecords). The other ranks have one too, which
+/// only takes part in what is collective.
 class TrainingConsole final : public train::TrainingObserver {
   public:
     /// `folder` is null on all ranks but 0.

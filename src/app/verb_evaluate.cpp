@@ -2,6 +2,7 @@
 
 #include "app/backend_choice.hpp"
 #include "app/output.hpp"
+#include "app/score_context.hpp"
 #include "app/verb.hpp"
 #include "base/log.hpp"
 #include "data/store_source.hpp"
@@ -64,13 +65,6 @@ struct Scored {
     report::ScoreContext context;
 };
 
-report::ScoreContext context_of(const config::Config& config, const std::string& split) {
-    report::ScoreContext context;
-    context.split = split;
-    for (const config::Class& entry : config.classes) context.classes.push_back({entry.name, entry.color});
-    return context;
-}
-
 /// A checkpoint on the tiles of a split; nothing in a dry run.
 std::optional<Scored> score_checkpoint(const Invocation& invocation) {
     config::Config config = invocation.config();
@@ -103,7 +97,7 @@ std::optional<Scored> score_checkpoint(const Invocation& invocation) {
     train::Evaluator evaluator(config, source, batch, *backend, parameters, invocation.communicator());
     if (config.runtime.dry_run) return {};
 
-    Scored scored{evaluator.run().confusion, context_of(config, split)};
+    Scored scored{evaluator.run().confusion, score_context(config, split)};
     scored.context.weights = weights;
     scored.context.protocol = evaluator.protocol();
     return scored;
@@ -124,7 +118,7 @@ std::optional<Scored> score_predictions(const Invocation& invocation) {
     const std::vector<fs::path> maps = paths_of(invocation, "prediction"),
                                 truth = paths_of(invocation, "truth");
     const std::string split = invocation.text("split");
-    Scored scored{report::ConfusionMatrix(1), context_of(config, split.empty() ? "map" : split)};
+    Scored scored{report::ConfusionMatrix(1), score_context(config, split.empty() ? "map" : split)};
     std::vector<predict::MapToScore> pairs;
     if (split.empty() || !truth.empty()) {
         pairs = predict::pair_with_truth(config, maps, truth);

@@ -3,6 +3,7 @@
 #include "app/backend_choice.hpp"
 #include "app/banner.hpp"
 #include "app/memory_budget.hpp"
+#include "app/run_records.hpp"
 #include "app/training_console.hpp"
 #include "app/verb.hpp"
 #include "base/log.hpp"
@@ -16,16 +17,24 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Passes on to an observer that is made later: nothing may be written before the run is known to be
+/// Passes on to observers that are made later: nothing may be written before the run is known to be
 /// possible.
-class LateObserver final : public train::TrainingObserver {
+class LateObservers final : public train::TrainingObserver {
   public:
-    train::TrainingObserver* target = nullptr;
+    std::vector<train::TrainingObserver*> targets;
 
-    void on_start(const train::RunReport& report) override { target->on_start(report); }
-    void on_step(const train::StepReport& report) override { target->on_step(report); }
-    void on_evaluation(const train::EvaluationReport& report) override { target->on_evaluation(report); }
-    void on_checkpoint(std::int64_t step) override { target->on_checkpoint(step); }
+    void on_start(const train::RunReport& report) override {
+        for (train::TrainingObserver* target : targets) target->on_start(report);
+    }
+    void on_step(const train::StepReport& report) override {
+        for (train::TrainingObserver* target : targets) target->on_step(report);
+    }
+    void on_evaluation(const train::EvaluationReport& report) override {
+        for (train::TrainingObserver* target : targets) target->on_evaluation(report);
+    }
+    void on_checkpoint(std::int64_t step) override {
+        for (train::TrainingObserver* target : targets) target->on_checkpoint(step);
+    }
 };
 
 /// The folder of the run, chosen by rank 0: it holds the time and a process number.
@@ -103,14 +112,14 @@ ExitCode run_train(Invocation& invocation) {
         log::warning("the split val has no tiles: nothing is evaluated, ckpt/best is the last checkpoint");
     }
 
-    LateObserver observer;
+    LateObservers observers;
     train::TrainingSetup setup{config,
                                training,
                                validation.size() > 0 ? &validation : nullptr,
                                *backend,
                                invocation.communicator(),
                                folder / "ckpt",
-                               observer,
+                               observers,
                                process_memory().resident};
     if (invocation.has("feature-cache")) setup.features = fs::path(config.data.tiles) / "features";
     if (config.runtime.max_time > 0) {
@@ -126,12 +135,16 @@ ExitCode run_train(Invocation& invocation) {
     if (config.runtime.dry_run) return ExitCode::done;
 
     std::unique_ptr<report::RunFolder> run;
+    std::unique_ptr<RunRecords> records;
     if (invocation.world().rank() == 0) {
         run = std::make_unique<report::RunFolder>(folder, invocation.resolved(), description_of(invocation));
+        records = std::make_unique<RunRecords>(invocation.config(), store, *run);
+        observers.targets.push_back(records.get());
     }
     TrainingConsole console(invocation, run.get());
-    observer.target = &console;
+    observers.targets.push_back(&console);
     const bool stopped = trainer.run() == train::Trainer::Outcome::stopped_early;
+    if (records != nullptr) records->finish();
     console.finish(stopped);
     return stopped ? ExitCode::stopped_early : ExitCode::done;
 }

@@ -45,6 +45,7 @@ struct Config {
     Import import_rules;
     Eval eval;
     Checkpoint checkpoint;
+    Report report;
     Predict predict;
     Data data;
     Runtime runtime;

@@ -103,6 +103,7 @@ std::string identity_hash(const Config& config) {
     resolved.config = config;
     const std::uint64_t seed = config.runtime.seed;
     resolved.config.runtime = Runtime{};
+    resolved.config.report = Report{};
     resolved.config.runtime.seed = seed;
     return sha256(print_toml(resolved, SourceComments::off));
 }

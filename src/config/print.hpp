@@ -12,7 +12,7 @@ enum class SourceComments { off, on };
 /// comments each line says where its value came from.
 std::string print_toml(const Resolved& resolved, SourceComments comments);
 
-/// SHA-256 of the configuration without [runtime], its seed excepted: equal for runs of the same experiment.
+/// SHA-256 of the configuration without [report] and [runtime], its seed excepted: equal for runs of the same experiment.
 std::string identity_hash(const Config& config);
 
 /// JSON Schema (draft 2020-12) of the TOML files, for editors.

@@ -24,6 +24,7 @@ Table root() {
     table.table(&Config::eval, tables::eval());
     table.table(&Config::import_rules, tables::import_rules());
     table.table(&Config::checkpoint, tables::checkpoint());
+    table.table(&Config::report, tables::report());
     table.table(&Config::predict, tables::predict());
     table.table(&Config::data, tables::data());
     table.table(&Config::runtime, tables::runtime());

@@ -29,6 +29,7 @@ TableOf<Train> train();
 TableOf<Eval> eval();
 TableOf<Import> import_rules();
 TableOf<Checkpoint> checkpoint();
+TableOf<Report> report();
 
 // runtime_tables.cpp
 TableOf<Predict> predict();

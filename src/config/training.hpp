@@ -58,4 +58,11 @@ struct Checkpoint {
     std::int64_t keep = 2;               ///< periodic checkpoints kept beside last and best
 };
 
+/// What is recorded of a run beside its scores.
+struct Report {
+    std::int64_t every = 1;              ///< steps whose means make a row of steps.csv and a point of a curve
+    bool tensorboard = true;             ///< event files in the run folder's tb/
+    std::int64_t images = 4;             ///< val tiles shown with every evaluation, in preview/ and tb/
+};
+
 }  // namespace terrane::config

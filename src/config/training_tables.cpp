@@ -123,4 +123,20 @@ TableOf<Checkpoint> checkpoint() {
     return table;
 }
 
+TableOf<Report> report() {
+    TableOf<Report> table("report", "What is recorded of a run beside its scores; see docs/observing.md.");
+    table.option("every", &Report::every, "steps whose means make a row of steps.csv and a point of a curve")
+        .unit("steps")
+        .at_least(1)
+        .at_most(1000000);
+    table.option("tensorboard", &Report::tensorboard, "write event files of TensorBoard into tb/");
+    table
+        .option("images", &Report::images,
+                "val tiles shown with every evaluation, in preview/ and for TensorBoard")
+        .unit("tiles")
+        .at_least(0)
+        .at_most(64);
+    return table;
+}
+
 }  // namespace terrane::config::tables

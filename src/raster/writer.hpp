@@ -76,5 +76,8 @@ class RasterWriter {
 /// 1 (grey), 3 (RGB) or 4 (RGBA). Throws Error E0903.
 void write_png(const std::filesystem::path& path, std::int64_t width, std::int64_t height,
                std::int64_t channels, std::span<const std::uint8_t> pixels);
+/// The content of such a file.
+std::vector<std::byte> encode_png(std::int64_t width, std::int64_t height, std::int64_t channels,
+                                  std::span<const std::uint8_t> pixels);
 
 }  // namespace terrane::raster

@@ -112,6 +112,7 @@ class DiffusionInference final : public Inference {
     TensorView probabilities() const override {
         return member_ ? member_->output("total") : recursion_.state(0);
     }
+    TensorView classes() const override { return score_->output("classes"); }
     graph::LossTotals losses() const override { return score_->losses(); }
     void parameters_changed() override { recursion_.parameters_changed(); }
     std::size_t bytes() const override {

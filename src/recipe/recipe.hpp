@@ -94,6 +94,8 @@ class Inference : public InputPorts {
     virtual void run(std::uint64_t seed, std::span<const std::int64_t> keys) = 0;
     /// Task::predict: [batch, height, width, classes] f32, valid until the next run.
     virtual TensorView probabilities() const = 0;
+    /// Task::evaluate: u8 [batch, height, width], the chosen classes, valid until the next run.
+    virtual TensorView classes() const = 0;
     /// Task::evaluate: the loss of the last run.
     virtual graph::LossTotals losses() const = 0;
     virtual void parameters_changed() = 0;

@@ -57,6 +57,7 @@ class SinglePassInference final : public Inference {
         program_.run_forward({.seed = seed});
     }
     TensorView probabilities() const override { return program_.output("probabilities"); }
+    TensorView classes() const override { return program_.output("classes"); }
     graph::LossTotals losses() const override { return program_.losses(); }
     void parameters_changed() override { program_.parameters_changed(); }
     std::size_t bytes() const override { return program_.plan().bytes(); }

@@ -9,7 +9,8 @@ namespace terrane::report {
 /// lines.
 class AppendFile {
   public:
-    /// Opens or creates it. Throws Error E0901 (73).
+    /// Opens or creates it; a last line that a full disk or a power cut left unfinished is removed. Throws
+    /// Error E0901 (73).
     explicit AppendFile(std::filesystem::path path);
     ~AppendFile();
     AppendFile(const AppendFile&) = delete;

@@ -37,8 +37,8 @@ std::string job_or_process() {
 
 // Everything a run may have put there; nothing else is ever removed.
 void remove_run(const fs::path& path) {
-    for (const char* name : {"run.json", "config.toml", "log", "events.jsonl", "metrics.csv", "confusion",
-                             "tb", "ckpt", "preview", "report.html"}) {
+    for (const char* name : {"run.json", "config.toml", "log", "events.jsonl", "metrics.csv", "steps.csv",
+                             "confusion", "tb", "ckpt", "preview", "report.html"}) {
         std::error_code failure;
         fs::remove_all(path / name, failure);
         if (failure) {
@@ -103,7 +103,8 @@ RunFolder::RunFolder(fs::path path, const config::Resolved& resolved, const RunD
     write_file_atomically(path_ / "config.toml", config::print_toml(resolved, config::SourceComments::off));
     write_file_atomically(record, run.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
     events_ = std::make_unique<AppendFile>(path_ / "events.jsonl");
-    metrics_ = std::make_unique<AppendFile>(path_ / "metrics.csv");
+    metrics_ = std::make_unique<StepTable>(path_ / "metrics.csv", 1);
+    steps_ = std::make_unique<StepTable>(path_ / "steps.csv", 0);
     log::add_file((path_ / "log" / "rank_0.log").string());
     event(continued_ ? "continued" : "started");
 }
@@ -114,14 +115,22 @@ void RunFolder::event(const std::string& name, const std::string& fields_json) {
     events_->write_line(line.dump(-1, ' ', false, Json::error_handler_t::replace));
 }
 
+void RunFolder::go_on_after(std::int64_t step) {
+    metrics_->go_on_after(step);
+    steps_->go_on_after(step);
+}
+
+void RunFolder::step(const StepRecord& record) {
+    steps_->write(
+        "step,epoch,loss,lr,grad_norm,tiles_per_second,io_wait,seconds",
+        fmt::format("{},{},{},{},{},{},{},{}", record.step, record.epoch, record.loss, record.learning_rate,
+                    record.gradient_norm, record.tiles_per_second, record.io_wait, record.seconds));
+}
+
 void RunFolder::metrics(const EpochRecord& record, const std::vector<std::string>& class_names) {
-    if (metrics_->was_empty() && metrics_lines_ == 0) {
-        std::string header =
-            "epoch,step,train_loss,val_loss,oa,miou,mf1,kappa,tiles_per_second,io_wait,memory_gib,seconds";
-        for (const std::string& name : class_names) header += "," + csv_field("iou " + name);
-        metrics_->write_line(header);
-    }
-    ++metrics_lines_;
+    std::string header =
+        "epoch,step,train_loss,val_loss,oa,miou,mf1,kappa,tiles_per_second,io_wait,memory_gib,seconds";
+    for (const std::string& name : class_names) header += "," + csv_field("iou " + name);
     const auto field = [](const std::optional<double>& value) {
         return value ? fmt::format("{}", *value) : "";
     };
@@ -136,7 +145,7 @@ void RunFolder::metrics(const EpochRecord& record, const std::vector<std::string
     for (std::size_t i = 0; i < class_names.size(); ++i) {
         line += "," + (record.scores ? field(record.scores->classes.at(i).iou) : "");
     }
-    metrics_->write_line(line);
+    metrics_->write(header, line);
 }
 
 }  // namespace terrane::report

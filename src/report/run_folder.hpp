@@ -9,6 +9,7 @@
 #include "config/resolve.hpp"
 #include "report/append_file.hpp"
 #include "report/metrics.hpp"
+#include "report/step_table.hpp"
 
 namespace terrane::report {
 
@@ -35,8 +36,21 @@ struct EpochRecord {
     std::string note;  ///< "best, checkpoint"
 };
 
+/// The line of steps.csv: means over the steps since the line before (report.every of them).
+struct StepRecord {
+    std::int64_t step = 0;  ///< the last of them
+    std::int64_t epoch = 1;
+    double loss = 0;
+    double learning_rate = 0;
+    double gradient_norm = 0;
+    double tiles_per_second = 0;
+    double io_wait = 0;  ///< fraction of the time, 0..1
+    double seconds = 0;  ///< per step
+};
+
 /// runs/<name>/<time>_<job or process>/, or the folder that -o names: run.json, config.toml, log/,
-/// events.jsonl, metrics.csv, and the sub-folders that training adds. Only rank 0 makes one.
+/// events.jsonl, metrics.csv, steps.csv, and the sub-folders that training adds (docs/observing.md). Only
+/// rank 0 makes one.
 class RunFolder {
   public:
     /// Where a run goes: runtime.out, or a fresh folder below runs/ named after the config file's folder.
@@ -55,6 +69,10 @@ class RunFolder {
     /// Appends one JSON object to events.jsonl; `fields` is its text without "time" and "event", e.g.
     /// {"step":3}.
     void event(const std::string& name, const std::string& fields_json = "{}");
+    /// The run goes on after `step`: what metrics.csv and steps.csv hold of later steps is removed.
+    void go_on_after(std::int64_t step);
+    /// Appends a line to steps.csv.
+    void step(const StepRecord& record);
     /// Appends a line to metrics.csv (the header first, in a new file).
     void metrics(const EpochRecord& record, const std::vector<std::string>& class_names);
 
@@ -62,8 +80,8 @@ class RunFolder {
     std::filesystem::path path_;
     bool continued_ = false;
     std::unique_ptr<AppendFile> events_;
-    std::unique_ptr<AppendFile> metrics_;
-    std::int64_t metrics_lines_ = 0;
+    std::unique_ptr<StepTable> metrics_;
+    std::unique_ptr<StepTable> steps_;
 };
 
 }  // namespace terrane::report

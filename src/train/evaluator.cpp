@@ -1,7 +1,9 @@
 #include "train/evaluator.hpp"
 
+#include <algorithm>
 #include <array>
 #include <chrono>
+#include <cstring>
 
 #include "train/network_setup.hpp"
 #include "train/rank_agreement.hpp"
@@ -33,6 +35,12 @@ Evaluator::Evaluator(const config::Config& config, data::TileSource& source, std
       inference_(recipe::make_inference(design_of(config, source.layout(), batch),
                                         {backend, store, communicator})) {}
 
+void Evaluator::keep_predictions(std::int64_t tiles) {
+    chosen_.clear();
+    const std::int64_t count = std::min(tiles, source_.size());
+    for (std::int64_t i = 0; i < count; ++i) chosen_.push_back(i * source_.size() / count);
+}
+
 Evaluation Evaluator::run() {
     const auto begin = std::chrono::steady_clock::now();
     broadcast_states(store_, backend_, communicator_);
@@ -46,6 +54,7 @@ Evaluation Evaluator::run() {
     data::Feeder feeder(source_, order, batch_, 0, prefetch_, backend_.sample_kernels());
     std::vector<std::int64_t> keys(static_cast<std::size_t>(batch_));
     std::array<double, 2> losses{};  // sum, normaliser
+    std::string kept;
     for (std::int64_t n = 0; n < order.batches(); ++n) {
         feeder.next(slots);
         const auto current = feeder.current();
@@ -53,15 +62,50 @@ Evaluation Evaluator::run() {
             keys[i] = i < current.size() ? -1 - current[i].tile : 0;  // no key of a training sample
         }
         inference_->run(seed_, keys);
+        keep_chosen(current, kept);
         const graph::LossTotals totals = inference_->losses();
         losses[0] += totals.sum;
         losses[1] += totals.normaliser;
     }
     communicator_.sum(losses);
 
-    Evaluation result{summed_counts(), losses[1] > 0 ? losses[0] / losses[1] : 0, source_.size(), 0};
+    Evaluation result{summed_counts(), losses[1] > 0 ? losses[0] / losses[1] : 0, source_.size(), 0,
+                      gathered(kept)};
     result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     return result;
+}
+
+// One entry per chosen tile: its number, then its class map.
+void Evaluator::keep_chosen(std::span<const data::SampleDraw> samples, std::string& kept) const {
+    const TensorView classes = inference_->classes();
+    const std::size_t bytes = classes.bytes() / static_cast<std::size_t>(batch_);
+    for (std::size_t i = 0; i < samples.size(); ++i) {
+        const std::int64_t tile = samples[i].tile;
+        if (!std::binary_search(chosen_.begin(), chosen_.end(), tile)) continue;
+        const std::size_t begin = kept.size();
+        kept.resize(begin + sizeof(tile) + bytes);
+        std::memcpy(kept.data() + begin, &tile, sizeof(tile));
+        backend_.copy_to_host(reinterpret_cast<std::byte*>(kept.data() + begin + sizeof(tile)),
+                              classes.data + i * bytes, bytes);
+    }
+}
+
+std::vector<TilePrediction> Evaluator::gathered(const std::string& kept) {
+    std::vector<TilePrediction> predictions;
+    if (chosen_.empty()) return predictions;
+    const auto pixels = static_cast<std::size_t>(source_.layout().edge * source_.layout().edge);
+    for (const std::string& part : communicator_.gather(kept, 0)) {
+        for (std::size_t at = 0; at < part.size(); at += sizeof(std::int64_t) + pixels) {
+            TilePrediction prediction;
+            std::memcpy(&prediction.tile, part.data() + at, sizeof(prediction.tile));
+            const char* classes = part.data() + at + sizeof(prediction.tile);
+            prediction.classes.assign(classes, classes + pixels);
+            predictions.push_back(std::move(prediction));
+        }
+    }
+    std::sort(predictions.begin(), predictions.end(),
+              [](const TilePrediction& a, const TilePrediction& b) { return a.tile < b.tile; });
+    return predictions;
 }
 
 void Evaluator::clear_counts() {

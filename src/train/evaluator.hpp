@@ -3,14 +3,17 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "comm/communicator.hpp"
 #include "config/config.hpp"
+#include "data/augmentation.hpp"
 #include "data/tile_source.hpp"
 #include "device/backend.hpp"
 #include "graph/program.hpp"
 #include "recipe/recipe.hpp"
 #include "report/metrics.hpp"
+#include "train/observer.hpp"
 
 namespace terrane::train {
 
@@ -20,6 +23,7 @@ struct Evaluation {
     double loss = 0;  ///< mean over labelled pixels, by the training loss's weights; 0 if there are none
     std::int64_t tiles = 0;
     double seconds = 0;
+    std::vector<TilePrediction> predictions = {};  ///< see Evaluator::keep_predictions; on rank 0 only
 };
 
 /// Scores the current parameters on all tiles of a split: whole tiles, unchanged, each exactly once over all
@@ -32,6 +36,10 @@ class Evaluator {
     Evaluator(const config::Config& config, data::TileSource& source, std::int64_t batch,
               device::Backend& backend, graph::ParameterStore& store, comm::Communicator& communicator);
 
+    /// From now on evaluations hand out the predictions of `tiles` tiles, the same ones every time, spread
+    /// evenly over the source.
+    void keep_predictions(std::int64_t tiles);
+
     /// Collective. First gives every rank the running statistics of rank 0: with local batch norm they
     /// differ, and the scores are those of rank 0's model, the one that is saved.
     Evaluation run();
@@ -42,6 +50,8 @@ class Evaluator {
 
   private:
     void clear_counts();
+    void keep_chosen(std::span<const data::SampleDraw> samples, std::string& kept) const;
+    std::vector<TilePrediction> gathered(const std::string& kept);
     report::ConfusionMatrix summed_counts();
 
     data::TileSource& source_;
@@ -51,6 +61,7 @@ class Evaluator {
     graph::ParameterStore& store_;
     comm::Communicator& communicator_;
     std::uint64_t seed_;
+    std::vector<std::int64_t> chosen_;  ///< tiles whose predictions are handed out, ascending
     std::unique_ptr<recipe::Inference> inference_;
 };
 

@@ -21,6 +21,12 @@ struct StepReport {
     double io_wait = 0;        ///< seconds of them spent waiting for tiles
 };
 
+/// The class map that an evaluation found for a tile of val.
+struct TilePrediction {
+    std::int64_t tile = 0;              ///< its number in the source
+    std::vector<std::uint8_t> classes;  ///< [edge, edge]
+};
+
 struct EvaluationReport {
     std::int64_t step = 0;
     std::int64_t epoch = 1;
@@ -30,6 +36,7 @@ struct EvaluationReport {
     report::ConfusionMatrix confusion{1};
     bool best = false;
     double seconds = 0;
+    std::vector<TilePrediction> predictions;  ///< of report.images tiles, by number; on rank 0 only
 };
 
 /// What a run will be, known before the first step.

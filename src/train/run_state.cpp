@@ -54,6 +54,7 @@ std::string experiment_text(const config::Config& config) {
         copy.eval.best = eval.best;
     }
     copy.checkpoint = {};
+    copy.report = {};
     copy.predict = {};
     copy.data = {};
     const std::uint64_t seed = copy.runtime.seed;

@@ -102,6 +102,7 @@ void Trainer::evaluate() {
     report.scores = report::score(evaluation.confusion);
     report.confusion = evaluation.confusion;
     report.seconds = evaluation.seconds;
+    report.predictions = evaluation.predictions;
     const double score = report.scores.by_name(config_.eval.best);
     report.best = score > state_.best_score;
     if (report.best) {

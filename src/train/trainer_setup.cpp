@@ -46,8 +46,10 @@ std::unique_ptr<Evaluator> make_evaluator(const TrainingSetup& setup, std::int64
                                           graph::ParameterStore& store) {
     if (setup.validation == nullptr) return nullptr;
     const std::int64_t batch = setup.config.eval.batch > 0 ? setup.config.eval.batch : training_batch;
-    return std::make_unique<Evaluator>(setup.config, *setup.validation, batch, setup.backend, store,
-                                       setup.communicator);
+    auto evaluator = std::make_unique<Evaluator>(setup.config, *setup.validation, batch, setup.backend, store,
+                                                 setup.communicator);
+    evaluator->keep_predictions(setup.config.report.images);
+    return evaluator;
 }
 
 ModelDescription description_of(const TrainingSetup& setup, std::int64_t crop) {

@@ -58,9 +58,55 @@ TEST_CASE("a run folder records command, configuration and events, and goes on w
         "\"iou b,c\"\n" +
             row + row + row);
     const std::string events = read_text_file(path / "events.jsonl");
-    CHECK_THAT(events,
-               terrane::test::contains("\"event\":\"epoch\",\"epoch\":1}") && terrane::test::contains("\"continued\""));
+    CHECK_THAT(events, terrane::test::contains("\"event\":\"epoch\",\"epoch\":1}") &&
+                           terrane::test::contains("\"continued\""));
     CHECK(std::filesystem::exists(path / "log" / "rank_0.log"));
+}
+
+TEST_CASE("a run that goes on from a step has one row per step, whatever it wrote before it was killed",
+          "[report]") {
+    test::TemporaryFolder temporary;
+    const auto path = temporary.path() / "run";
+    config::Resolved resolved;
+    const auto write = [&](RunFolder& folder, std::int64_t first, std::int64_t last) {
+        report::EpochRecord evaluation;
+        report::StepRecord step;
+        for (evaluation.step = step.step = first; step.step <= last; evaluation.step = ++step.step) {
+            step.loss = 0.5;
+            folder.step(step);
+            if (step.step % 2 == 0) folder.metrics(evaluation, {"a,\nb"});
+        }
+    };
+    {
+        RunFolder folder(path, resolved, description);
+        write(folder, 1, 11);
+    }
+    const std::string header = "step,epoch,loss,lr,grad_norm,tiles_per_second,io_wait,seconds\n";
+    const auto cut_off = [&](const char* name) {
+        const std::string whole = read_text_file(path / name);
+        write_file_atomically(path / name, whole + "12,1,0.2");
+    };
+    cut_off("steps.csv");
+    cut_off("metrics.csv");
+    cut_off("events.jsonl");
+    {
+        RunFolder folder(path, resolved, description);
+        CHECK_THAT(read_text_file(path / "steps.csv"), Catch::EndsWith("\n11,1,0.5,0,0,0,0,0\n"));
+        CHECK_THAT(read_text_file(path / "events.jsonl"), !test::contains("12,1"));
+        folder.go_on_after(8);
+        CHECK_THAT(read_text_file(path / "steps.csv"), Catch::EndsWith("\n8,1,0.5,0,0,0,0,0\n"));
+        write(folder, 9, 10);
+    }
+    std::string expected = header;
+    for (int step = 1; step <= 10; ++step) expected += fmt::format("{},1,0.5,0,0,0,0,0\n", step);
+    CHECK(read_text_file(path / "steps.csv") == expected);
+    std::string evaluations;
+    for (int step = 2; step <= 10; step += 2) evaluations += fmt::format("0,{},0,,,,,,0,0,0,0,\n", step);
+    CHECK_THAT(read_text_file(path / "metrics.csv"), Catch::EndsWith(",\"iou a,\nb\"\n" + evaluations));
+
+    RunFolder folder(path, resolved, description);
+    folder.go_on_after(0);
+    CHECK(read_text_file(path / "steps.csv") == header);
 }
 
 TEST_CASE("a folder of something else, or of a run that must not be continued, is refused", "[report]") {

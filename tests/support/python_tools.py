@@ -1,5 +1,5 @@
 """Runs the rest of a test under build/python, the virtual environment that scripts/setup.sh prepares (PyTorch and
-torchvision from the system, timm, safetensors, onnx and onnxruntime from the Python index), and says what is missing.
+torchvision from the system, timm, safetensors, onnx, onnxruntime and tensorboard from the Python index), and says what is missing.
 
 Import it first; then `need("torch", "timm")` returns the modules or ends the test as skipped (exit code 77).
 """

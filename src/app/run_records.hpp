@@ -1,0 +1,51 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "config/config.hpp"
+#include "report/canvas.hpp"
+#include "report/run_folder.hpp"
+#include "tensorboard/event_file.hpp"
+#include "tiles/store.hpp"
+#include "train/observer.hpp"
+
+namespace terrane::app {
+
+/// Keeps the course of a training in the run folder, on rank 0: steps.csv, confusion/, preview/, tb/
+/// (docs/observing.md). What can't be written is warned about, and the training goes on.
+class RunRecords final : public train::TrainingObserver {
+  public:
+    /// All of it outlives the records. `store` holds the tiles that are evaluated, as split val.
+    RunRecords(const config::Config& config, const tiles::TileStore& store, report::RunFolder& folder);
+
+    void on_start(const train::RunReport& report) override;
+    void on_step(const train::StepReport& report) override;
+    void on_evaluation(const train::EvaluationReport& report) override;
+
+    /// Writes what is still gathered.
+    void finish();
+
+  private:
+    void write_row();
+    void show_scores(const train::EvaluationReport& report);
+    void show_confusion(const train::EvaluationReport& report);
+    void show_predictions(const train::EvaluationReport& report);
+    /// Does what may fail on a full disk.
+    void attempt(const std::function<void()>& write);
+    void to_tensorboard(const std::function<void(tensorboard::EventFile&)>& write);
+
+    const config::Config& config_;
+    const tiles::TileStore& store_;
+    report::RunFolder& folder_;
+    std::unique_ptr<tensorboard::EventFile> events_;  ///< none: not wanted, or it failed
+    std::string protocol_;
+    bool failing_ = false;
+
+    // Sums since the last row of steps.csv.
+    report::StepRecord sum_;
+    std::int64_t steps_ = 0;
+    std::int64_t samples_ = 0;
+};
+
+}  // namespace terrane::app
