@@ -1,9 +1,9 @@
 #include "cuda/backend.hpp"
 
-#include <variant>
-
-#include "cuda/plans.hpp"
+#include "cuda/flat_kernels.hpp"
+#include "cuda/make_kernels.hpp"
 #include "cuda/runtime.hpp"
+#include "cuda/sample_kernels.hpp"
 
 namespace terrane::cuda {
 
@@ -36,18 +36,15 @@ class CudaBackend final : public device::Backend {
     }
 
     std::unique_ptr<device::OpPlan> make_plan(const device::PlanRequest& request) override {
-        const ops::Op& op = request.descriptor.op;
-        std::string refusal = fmt::format("there is no CUDA kernel for {} yet", ops::name_of(op));
-        if (const auto* resize = std::get_if<ops::Resize>(&op)) {
-            if (auto plan = make_resize_plan(*resize, request, refusal)) return plan;
-        }
+        if (auto plan = make_kernel_plan(request, {})) return plan;
         throw Error(ExitCode::device_unavailable, 720,
-                    fmt::format("The cuda backend can't run {}: {}.", ops::name_of(op), refusal),
+                    fmt::format("The cuda backend can't run {} on {}.", ops::name_of(request.descriptor.op),
+                                name_of(request.descriptor.inputs[0].dtype)),
                     "Use --device cpu; docs/gpu-status.md lists what runs on a GPU.");
     }
 
-    device::FlatKernels& flat_kernels() override { throw missing("optimizer updates"); }
-    device::SampleKernels& sample_kernels() override { throw missing("sample assembly"); }
+    device::FlatKernels& flat_kernels() override { return flat_; }
+    device::SampleKernels& sample_kernels() override { return sample_; }
 
     void copy_to_device(std::byte* device, const std::byte* host, std::size_t bytes) override {
         TERRANE_CUDA_CHECK(cudaMemcpy(device, host, bytes, cudaMemcpyHostToDevice));
@@ -61,12 +58,9 @@ class CudaBackend final : public device::Backend {
     void synchronise() override { TERRANE_CUDA_CHECK(cudaDeviceSynchronize()); }
 
   private:
-    static Error missing(const std::string& what) {
-        return {ExitCode::device_unavailable, 712, fmt::format("The cuda backend has no {} yet.", what),
-                "Use --device cpu; docs/gpu-status.md lists what runs on a GPU."};
-    }
-
     std::string description_;
+    FlatKernels flat_{{}, *this};
+    SampleKernels sample_{{}};
 };
 
 }  // namespace

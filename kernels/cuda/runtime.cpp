@@ -13,4 +13,8 @@ void check(cudaError_t status, const char* call) {
         "See the driver's log (dmesg, nvidia-smi -q); after a device fault the process must be restarted.");
 }
 
+void check_launch() {
+    TERRANE_CUDA_CHECK(cudaGetLastError());
+}
+
 }  // namespace terrane::cuda

@@ -26,7 +26,8 @@ Program::Program(ProgramPlan plan, device::Backend& backend, ParameterStore& sto
       collectives_(collectives),
       arena_(backend.allocate(plan_.arena.bytes)),
       inputs_(backend.allocate(plan_.input_bytes)),
-      persistent_(backend.allocate(plan_.persistent_bytes)) {
+      persistent_(backend.allocate(plan_.persistent_bytes)),
+      state_(backend.allocate(sizeof(device::StepState))) {
     store_.adopt(plan_.graph);
     for (const GradientTensor& gradient : plan_.schedule.gradients) {
         gradients_.push_back({nullptr, plan_.graph.value(gradient.of).spec});
@@ -193,28 +194,38 @@ void Program::parameters_changed(Changed changed) {
 
 void Program::run_forward(const device::StepState& state) {
     poison_arena();
-    for (std::size_t i = 0; i < forward_steps_; ++i) run_step(i, state, {});
+    announce(state);
+    for (std::size_t i = 0; i < forward_steps_; ++i) run_step(i, {});
 }
 
 void Program::run_training(const device::StepState& state, MicroStep micro_step) {
     TERRANE_ASSERT(plan_.graph.mode == device::Mode::training, "run_training of an inference graph");
     poison_arena();
+    announce(state);
     tickets_.clear();
-    for (std::size_t i = 0; i < plan_.schedule.steps.size(); ++i) run_step(i, state, micro_step);
+    for (std::size_t i = 0; i < plan_.schedule.steps.size(); ++i) run_step(i, micro_step);
     const double begin = profiling_ ? now() : 0;
     for (const auto ticket : tickets_) collectives_.wait(ticket);
     if (profiling_) collective_seconds_ += now() - begin;
 }
 
-void Program::run_step(std::size_t position, const device::StepState& state, MicroStep micro_step) {
+void Program::announce(const device::StepState& state) {
+    backend_.copy_to_device(state_.data(), reinterpret_cast<const std::byte*>(&state), sizeof(state));
+}
+
+const device::StepState* Program::state_on_device() const {
+    return reinterpret_cast<const device::StepState*>(state_.data());
+}
+
+void Program::run_step(std::size_t position, MicroStep micro_step) {
     const Step& step = plan_.schedule.steps[position];
     set_guards(static_cast<int>(position));
     const double begin = profiling_ ? now() : 0;
     if (const auto* forward = std::get_if<ForwardStep>(&step)) {
-        run(*forward, state);
+        run(*forward);
         if (profiling_) profile_[static_cast<std::size_t>(forward->node)].forward += now() - begin;
     } else if (const auto* backward = std::get_if<BackwardStep>(&step)) {
-        run(*backward, state, micro_step);
+        run(*backward, micro_step);
         if (profiling_) profile_[static_cast<std::size_t>(backward->node)].backward += now() - begin;
     } else if (const auto* exchange = std::get_if<ExchangeStep>(&step)) {
         run(*exchange);
@@ -232,7 +243,7 @@ void Program::run_step(std::size_t position, const device::StepState& state, Mic
     check_guards(static_cast<int>(position));
 }
 
-void Program::run(const ForwardStep& step, const device::StepState& state) {
+void Program::run(const ForwardStep& step) {
     const NodeMemory& memory = nodes_[static_cast<std::size_t>(step.node)];
     device::ForwardArguments arguments;
     const bool again = step.run == ForwardStep::Run::again;
@@ -242,7 +253,7 @@ void Program::run(const ForwardStep& step, const device::StepState& state) {
     arguments.workspace = again ? memory.again_workspace : memory.forward_workspace;
     arguments.persistent = memory.persistent;
     arguments.exchange = memory.exchange;
-    arguments.step = &state;
+    arguments.step = state_on_device();
     arguments.phase = step.phase;
     plan_.schedule.plans[static_cast<std::size_t>(step.node)]->forward(arguments);
 }
@@ -254,7 +265,7 @@ void Program::run(const ExchangeStep& step) {
     collectives_.sum(std::span<double>(memory.exchange, static_cast<std::size_t>(count)));
 }
 
-void Program::run(const BackwardStep& step, const device::StepState& state, MicroStep micro_step) {
+void Program::run(const BackwardStep& step, MicroStep micro_step) {
     NodeMemory& memory = nodes_[static_cast<std::size_t>(step.node)];
     for (std::size_t i = 0; i < memory.input_gradients.size(); ++i) {
         const BackwardStep::Target& target = step.input_targets[i];
@@ -270,7 +281,7 @@ void Program::run(const BackwardStep& step, const device::StepState& state, Micr
     arguments.workspace = memory.backward_workspace;
     arguments.persistent = memory.persistent;
     arguments.exchange = memory.exchange;
-    arguments.step = &state;
+    arguments.step = state_on_device();
     arguments.phase = step.phase;
     plan_.schedule.plans[static_cast<std::size_t>(step.node)]->backward(arguments);
 }

@@ -93,10 +93,13 @@ class Program {
     std::byte* block(ProgramPlan::Holds holds, int index) const;
     void bind_nodes();
     void bind_backward(const BackwardStep& step);
-    void run_step(std::size_t position, const device::StepState& state, MicroStep micro_step);
-    void run(const ForwardStep& step, const device::StepState& state);
+    /// Writes the step's state to where plans read it.
+    void announce(const device::StepState& state);
+    const device::StepState* state_on_device() const;
+    void run_step(std::size_t position, MicroStep micro_step);
+    void run(const ForwardStep& step);
     void run(const ExchangeStep& step);
-    void run(const BackwardStep& step, const device::StepState& state, MicroStep micro_step);
+    void run(const BackwardStep& step, MicroStep micro_step);
     void run(const SumTermsStep& step, int position);
     void poison_arena();
     void set_guards(int position);
@@ -107,7 +110,7 @@ class Program {
     device::Backend& backend_;
     ParameterStore& store_;
     device::Collectives& collectives_;
-    device::Buffer arena_, inputs_, persistent_;
+    device::Buffer arena_, inputs_, persistent_, state_;
     std::vector<NodeMemory> nodes_;
     std::vector<TensorView> gradients_;
     std::vector<std::vector<TensorView>> sum_views_;  ///< per step
