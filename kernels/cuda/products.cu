@@ -1,5 +1,6 @@
 // Convolutions and products without a vendor library, a thread per result: slow and simple. They stand in
 // where the libraries refuse a shape or a type, or are not there.
+#include "cuda/parameter_kernels.hpp"
 #include "cuda/plans.hpp"
 #include "cuda/sums.hpp"
 
@@ -113,24 +114,6 @@ struct WeightSums {
     }
 };
 
-template <typename T>
-struct BiasSums {
-    static constexpr int sums = 1;
-    Terms<T> dy;
-    std::int64_t channels;
-    ParameterGradient target;
-
-    template <int width>
-    TERRANE_HOST_DEVICE void add(std::int64_t row, std::int64_t column, double (&own)[1][width]) const {
-        float values[width];
-        dy.template read<width>(row * channels + column, values);
-        for (int i = 0; i < width; ++i) own[0][i] += static_cast<double>(values[i]);
-    }
-    TERRANE_HOST_DEVICE void finish(std::int64_t c, const double (&total)[1]) const {
-        target.store(c, total[0]);
-    }
-};
-
 /// Convolution and transposed convolution.
 template <typename T, typename Op>
 class DirectConvolutionPlan final : public KernelPlan<Op> {
@@ -166,8 +149,7 @@ class DirectConvolutionPlan final : public KernelPlan<Op> {
         }
         if (this->inputs_.size() < 3) return;
         if (const auto target = parameter_gradient(arguments.input_gradients[2]); target) {
-            launch_column_sums(this->queue_, biases_, partials,
-                               BiasSums<T>{dy, this->output_shape().channels(), target});
+            launch_bias_gradient(this->queue_, biases_, dy, target, partials);
         }
     }
 
@@ -286,7 +268,7 @@ class LinearPlan final : public KernelPlan<ops::Linear> {
         }
         if (inputs_.size() < 3) return;
         if (const auto target = parameter_gradient(arguments.input_gradients[2]); target) {
-            launch_column_sums(queue_, biases_, partials, BiasSums<T>{dy, out_, target});
+            launch_bias_gradient(queue_, biases_, dy, target, partials);
         }
     }
 

@@ -57,6 +57,16 @@ struct LabelPixel {
 
 }  // namespace
 
+std::byte* SampleKernels::staging(std::size_t bytes) {
+    if (staging_.bytes() < bytes) staging_ = memory_.allocate(bytes);
+    return staging_.data();
+}
+
+void SampleKernels::write(std::span<const float> values, const TensorView& output) {
+    memory_.copy_to_device(output.data, reinterpret_cast<const std::byte*>(values.data()),
+                           values.size_bytes());
+}
+
 void SampleKernels::assemble(const device::ModalitySample& sample, const device::SampleTransform& transform) {
     const Shape& tile = sample.tile.shape();
     const Shape& output = sample.output.shape();
@@ -65,9 +75,13 @@ void SampleKernels::assemble(const device::ModalitySample& sample, const device:
                        (sample.validity.shape() == Shape{tile[0], tile[1]}),
                    "a tile {} does not fit validity {}, {} bands and output {}", tile.text(),
                    sample.validity.shape().text(), sample.bands.size(), output.text());
+    const std::size_t tile_bytes = device::aligned(sample.tile.bytes());
+    std::byte* const memory = staging(tile_bytes + sample.validity.bytes());
+    memory_.copy_to_device(memory, sample.tile.data, sample.tile.bytes());
+    memory_.copy_to_device(memory + tile_bytes, sample.validity.data, sample.validity.bytes());
     visit_dtype(sample.tile.dtype(), [&]<typename Stored>(std::type_identity<Stored>) {
-        AssemblePixel<Stored> work{sample.tile.as<Stored>(),
-                                   sample.validity.as<std::uint8_t>(),
+        AssemblePixel<Stored> work{reinterpret_cast<const Stored*>(memory),
+                                   reinterpret_cast<const std::uint8_t*>(memory + tile_bytes),
                                    {sample.output.data, sample.output.dtype()},
                                    transform,
                                    tile[0],
@@ -94,9 +108,11 @@ void SampleKernels::assemble(const device::ModalitySample& sample, const device:
 
 void SampleKernels::assemble_labels(const TensorView& tile, const device::SampleTransform& transform,
                                     const TensorView& output) {
+    std::byte* const memory = staging(tile.bytes());
+    memory_.copy_to_device(memory, tile.data, tile.bytes());
     launch(queue_, output.elements(),
-           LabelPixel{tile.as<std::uint8_t>(), output.as<std::uint8_t>(), transform, tile.shape()[0],
-                      tile.shape()[1], output.shape()[1]});
+           LabelPixel{reinterpret_cast<const std::uint8_t*>(memory), output.as<std::uint8_t>(), transform,
+                      tile.shape()[0], tile.shape()[1], output.shape()[1]});
 }
 
 }  // namespace terrane::cuda

@@ -23,7 +23,7 @@ Program::Program(ProgramPlan plan, device::Backend& backend, ParameterStore& sto
     : plan_(std::move(plan)),
       backend_(backend),
       store_(store),
-      collectives_(collectives),
+      collectives_(backend, collectives),
       arena_(backend.allocate(plan_.arena.bytes)),
       inputs_(backend.allocate(plan_.input_bytes)),
       persistent_(backend.allocate(plan_.persistent_bytes)),
@@ -195,7 +195,7 @@ void Program::parameters_changed(Changed changed) {
 void Program::run_forward(const device::StepState& state) {
     poison_arena();
     announce(state);
-    for (std::size_t i = 0; i < forward_steps_; ++i) run_step(i, {});
+    run_steps(recorded_forward_, forward_steps_, {});
 }
 
 void Program::run_training(const device::StepState& state, MicroStep micro_step) {
@@ -203,7 +203,8 @@ void Program::run_training(const device::StepState& state, MicroStep micro_step)
     poison_arena();
     announce(state);
     tickets_.clear();
-    for (std::size_t i = 0; i < plan_.schedule.steps.size(); ++i) run_step(i, micro_step);
+    run_steps(recorded_training_[micro_step.first ? 1 : 0][micro_step.last ? 1 : 0],
+              plan_.schedule.steps.size(), micro_step);
     const double begin = profiling_ ? now() : 0;
     for (const auto ticket : tickets_) collectives_.wait(ticket);
     if (profiling_) collective_seconds_ += now() - begin;
@@ -215,6 +216,22 @@ void Program::announce(const device::StepState& state) {
 
 const device::StepState* Program::state_on_device() const {
     return reinterpret_cast<const device::StepState*>(state_.data());
+}
+
+void Program::run_steps(RecordedSteps& recorded, std::size_t count, MicroStep micro_step) {
+    const auto run = [&](std::size_t position) { run_step(position, micro_step); };
+    if (profiling_ || plan_.guard_bytes > 0) {  // both look at the steps one by one
+        for (std::size_t i = 0; i < count; ++i) run(i);
+        return;
+    }
+    recorded.run(
+        backend_, count, [&](std::size_t position) { return is_collective(position); }, run);
+}
+
+bool Program::is_collective(std::size_t position) const {
+    if (collectives_.size() == 1) return false;
+    const Step& step = plan_.schedule.steps[position];
+    return std::holds_alternative<ExchangeStep>(step) || std::holds_alternative<StartBucketStep>(step);
 }
 
 void Program::run_step(std::size_t position, MicroStep micro_step) {
@@ -259,6 +276,7 @@ void Program::run(const ForwardStep& step) {
 }
 
 void Program::run(const ExchangeStep& step) {
+    if (collectives_.size() == 1) return;
     const NodeMemory& memory = nodes_[static_cast<std::size_t>(step.node)];
     const std::int64_t count = step.direction == ExchangeStep::Direction::forward ? memory.forward_exchange
                                                                                   : memory.backward_exchange;
@@ -310,6 +328,7 @@ LossTotals Program::losses() const {
 
 void Program::poison_arena() {
     if (plan_.guard_bytes == 0) return;
+    TERRANE_ASSERT(backend_.shares_host_memory(), "memory checks of {}", backend_.name());
     std::memset(arena_.data(), 0xFF, arena_.bytes());  // NaN in every floating type
 }
 

@@ -37,7 +37,7 @@ class CudaThreadsBackend final : public device::Backend {
 
   private:
     cuda::FlatKernels flat_{{}, *this};
-    cuda::SampleKernels sample_{{}};
+    cuda::SampleKernels sample_{{}, *this};
 };
 
 }  // namespace
