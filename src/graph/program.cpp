@@ -238,12 +238,16 @@ void Program::run_step(std::size_t position, MicroStep micro_step) {
     const Step& step = plan_.schedule.steps[position];
     set_guards(static_cast<int>(position));
     const double begin = profiling_ ? now() : 0;
+    const auto elapsed = [&] {
+        backend_.synchronise();
+        return now() - begin;
+    };
     if (const auto* forward = std::get_if<ForwardStep>(&step)) {
         run(*forward);
-        if (profiling_) profile_[static_cast<std::size_t>(forward->node)].forward += now() - begin;
+        if (profiling_) profile_[static_cast<std::size_t>(forward->node)].forward += elapsed();
     } else if (const auto* backward = std::get_if<BackwardStep>(&step)) {
         run(*backward, micro_step);
-        if (profiling_) profile_[static_cast<std::size_t>(backward->node)].backward += now() - begin;
+        if (profiling_) profile_[static_cast<std::size_t>(backward->node)].backward += elapsed();
     } else if (const auto* exchange = std::get_if<ExchangeStep>(&step)) {
         run(*exchange);
         if (profiling_) collective_seconds_ += now() - begin;
