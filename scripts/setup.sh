@@ -27,9 +27,10 @@ for package in "${packages[@]}"; do
 done
 
 python_folder="$(cd "$(dirname "$0")/.." && pwd)/build/python"
+# The last one holds the C++ headers of cuDNN's frontend, for builds with CUDA.
 # Versions that work with Debian 12's PyTorch 1.13 and numpy 1.24; no dependencies, or pip would bring its own PyTorch.
 python_packages=(timm==1.0.12 safetensors==0.5.3 onnx==1.17.0 onnxruntime==1.20.1 protobuf==5.29.3 flatbuffers==25.2.10
-  tensorboard==2.19.0 absl-py==2.1.0 packaging==24.2)
+  tensorboard==2.19.0 absl-py==2.1.0 packaging==24.2 nvidia-cudnn-frontend==1.32.0)
 prepare_python() {
   if [ "$(cat "$python_folder/prepared" 2>/dev/null)" != "${python_packages[*]}" ]; then
     rm -rf "$python_folder"

@@ -190,4 +190,8 @@ void SampleKernels::assemble_labels(const TensorView& tile, const SampleTransfor
     });
 }
 
+void SampleKernels::write(std::span<const float> values, const TensorView& output) {
+    std::copy(values.begin(), values.end(), output.as<float>());
+}
+
 }  // namespace terrane::cpu

@@ -10,6 +10,7 @@ class SampleKernels final : public device::SampleKernels {
     void assemble(const device::ModalitySample& sample, const device::SampleTransform& transform) override;
     void assemble_labels(const TensorView& tile, const device::SampleTransform& transform,
                          const TensorView& output) override;
+    void write(std::span<const float> values, const TensorView& output) override;
 };
 
 }  // namespace terrane::cpu

@@ -158,16 +158,21 @@ TERRANE_HOST_DEVICE inline OverlapLoss overlap_loss(double intersection, double 
 class LovaszSweep {
   public:
     TERRANE_HOST_DEVICE explicit LovaszSweep(double truths) : truths_(truths) {}
+    /// A sweep that has already seen `missed` truths and `wrong` others.
+    TERRANE_HOST_DEVICE LovaszSweep(double truths, double missed, double wrong)
+        : truths_(truths), missed_(missed), wrong_(wrong), previous_(jaccard()) {}
 
     TERRANE_HOST_DEVICE double next(bool is_truth) {
         (is_truth ? missed_ : wrong_) += 1;
-        const double jaccard = 1 - (truths_ - missed_) / (truths_ + wrong_);
-        const double growth = jaccard - previous_;
-        previous_ = jaccard;
+        const double now = jaccard();
+        const double growth = now - previous_;
+        previous_ = now;
         return growth;
     }
 
   private:
+    TERRANE_HOST_DEVICE double jaccard() const { return 1 - (truths_ - missed_) / (truths_ + wrong_); }
+
     double truths_, missed_ = 0, wrong_ = 0, previous_ = 0;
 };
 

@@ -8,8 +8,9 @@
 #include "formulas/diffusion.hpp"
 #include "formulas/discrepancy.hpp"
 
-/// What host backends gather before the pairs of ops::KernelDiscrepancy are summed. Everything a rank
-/// contributes is a list of doubles, so that summing the lists over ranks joins the contributions.
+/// What is gathered before the pairs of ops::KernelDiscrepancy are summed; gather() and collect_targets() are
+/// for hosts. Everything a rank contributes is a list of doubles, so that summing the lists over ranks joins
+/// the contributions.
 namespace terrane::formulas {
 
 /// Places in that list: the weight; the drawn shares, K numbers and a 1 each; the counts of the atoms, or the
@@ -26,10 +27,16 @@ class DiscrepancyList {
                     : std::min(op.max_samples, shares.pixels())),
           targets(sampled() ? slots : op.atoms(classes)) {}
 
-    bool sampled() const { return op_.targets == ops::KernelDiscrepancy::Targets::sampled; }
-    std::int64_t size() const { return 1 + slots * (classes + 1) + targets * (sampled() ? classes + 1 : 1); }
-    double* share(double* list, std::int64_t slot) const { return list + 1 + slot * (classes + 1); }
-    double* target(double* list, std::int64_t place) const {
+    TERRANE_HOST_DEVICE bool sampled() const {
+        return op_.targets == ops::KernelDiscrepancy::Targets::sampled;
+    }
+    TERRANE_HOST_DEVICE std::int64_t size() const {
+        return 1 + slots * (classes + 1) + targets * (sampled() ? classes + 1 : 1);
+    }
+    TERRANE_HOST_DEVICE double* share(double* list, std::int64_t slot) const {
+        return list + 1 + slot * (classes + 1);
+    }
+    TERRANE_HOST_DEVICE double* target(double* list, std::int64_t place) const {
         return list + 1 + slots * (classes + 1) + place * (sampled() ? classes + 1 : 1);
     }
 
@@ -37,12 +44,12 @@ class DiscrepancyList {
     /// slots. `which`: 0 for shares, 1 for targets.
     class Draw {
       public:
-        Draw(const DiscrepancyList& list, const device::StepState& step, int which)
+        TERRANE_HOST_DEVICE Draw(const DiscrepancyList& list, const device::StepState& step, int which)
             : pixels_(list.pass_pixels(step)),
               first_(list.global() ? (step.first_sample - step.pass_first) * list.sample_pixels : 0),
               own_(list.own_pixels),
               shuffle_(step.seed, list.stream(step, which), pixels_) {}
-        std::int64_t operator()(std::int64_t slot) const {
+        TERRANE_HOST_DEVICE std::int64_t operator()(std::int64_t slot) const {
             if (slot >= pixels_) return -1;
             const std::int64_t pixel = shuffle_(slot) - first_;
             return pixel >= 0 && pixel < own_ ? pixel : -1;
@@ -106,19 +113,19 @@ class DiscrepancyList {
         }
     }
 
-    bool global() const { return op_.scope == ops::KernelDiscrepancy::Scope::global; }
+    TERRANE_HOST_DEVICE bool global() const { return op_.scope == ops::KernelDiscrepancy::Scope::global; }
 
   private:
-    std::int64_t pass_pixels(const device::StepState& step) const {
+    TERRANE_HOST_DEVICE std::int64_t pass_pixels(const device::StepState& step) const {
         return global() && step.pass_samples > 0 ? step.pass_samples * sample_pixels : own_pixels;
     }
-    std::uint64_t stream(const device::StepState& step, int which) const {
+    TERRANE_HOST_DEVICE std::uint64_t stream(const device::StepState& step, int which) const {
         const auto first = static_cast<std::uint64_t>(global() ? step.pass_first : step.first_sample);
         return (static_cast<std::uint64_t>(step.step) * 2 + static_cast<std::uint64_t>(which)) ^ (first + 1)
                                                                                                      << 40;
     }
 
-    const ops::KernelDiscrepancy& op_;
+    ops::KernelDiscrepancy op_;
 
   public:
     std::int64_t classes, own_pixels, sample_pixels, slots;

@@ -66,4 +66,8 @@ void RefSampleKernels::assemble_labels(const TensorView& tile, const SampleTrans
     }
 }
 
+void RefSampleKernels::write(std::span<const float> values, const TensorView& output) {
+    std::copy(values.begin(), values.end(), output.as<float>());
+}
+
 }  // namespace terrane::ref

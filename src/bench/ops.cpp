@@ -14,9 +14,10 @@ namespace terrane::bench {
 
 namespace {
 
-double seconds_of(const auto& work) {
+double seconds_of(device::Backend& backend, const auto& work) {
     const auto begin = std::chrono::steady_clock::now();
     work();
+    backend.synchronise();
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 
@@ -66,7 +67,7 @@ void fill_input(const ops::Op& op, const TensorView& tensor, std::size_t input, 
     }
 }
 
-/// One op with all memory it needs, on host memory.
+/// One op with all memory it needs.
 class TimedOp {
   public:
     TimedOp(device::Backend& backend, const OpCase& op_case)
@@ -79,7 +80,9 @@ class TimedOp {
         plan_ = backend.make_plan({descriptor_, mode, wanted});
         for (std::size_t i = 0; i < descriptor_.inputs.size(); ++i) {
             inputs_.push_back(tensor(backend, descriptor_.inputs[i]));
-            fill_input(op_case.op, inputs_.back(), i, count, descriptor_.inputs[0].shape.channels());
+            fill(backend, inputs_.back(), [&](const TensorView& host) {
+                fill_input(op_case.op, host, i, count, descriptor_.inputs[0].shape.channels());
+            });
             device::GradientTarget target;
             if (wanted[i]) target.view = tensor(backend, descriptor_.inputs[i]);
             targets_.push_back(target);
@@ -88,13 +91,21 @@ class TimedOp {
             outputs_.push_back(tensor(backend, descriptor_.outputs[i]));
             terms_.push_back({tensor(backend, descriptor_.outputs[i]), TensorView{}});
             const DType dtype = descriptor_.outputs[i].dtype;
-            if (dtype == DType::f32 || dtype == DType::bf16) fill_random(terms_.back()[0], 100 + i, 3.4f, 0);
+            if (dtype != DType::f32 && dtype != DType::bf16) continue;
+            fill(backend, terms_.back()[0],
+                 [&](const TensorView& host) { fill_random(host, 100 + i, 3.4f, 0); });
         }
         const device::Requirements& needs = plan_->requirements();
         saved_ = block(backend, needs.saved);
         workspace_ = block(backend, std::max(needs.forward_workspace, needs.backward_workspace));
         persistent_ = block(backend, needs.persistent);
-        exchange_.resize(static_cast<std::size_t>(std::max(needs.forward_exchange, needs.backward_exchange)));
+        const std::int64_t exchanged = std::max(needs.forward_exchange, needs.backward_exchange);
+        exchange_ =
+            reinterpret_cast<double*>(block(backend, static_cast<std::size_t>(exchanged) * sizeof(double)));
+        const device::StepState state;
+        std::byte* const on_device = block(backend, sizeof(state));
+        backend.copy_to_device(on_device, reinterpret_cast<const std::byte*>(&state), sizeof(state));
+        step_ = reinterpret_cast<const device::StepState*>(on_device);
         has_forward_exchange_ = needs.forward_exchange > 0;
         has_backward_exchange_ = needs.backward_exchange > 0;
     }
@@ -108,8 +119,8 @@ class TimedOp {
         arguments.saved = saved_;
         arguments.workspace = workspace_;
         arguments.persistent = persistent_;
-        arguments.exchange = exchange_.data();
-        arguments.step = &step_;
+        arguments.exchange = exchange_;
+        arguments.step = step_;
         run_phases(has_forward_exchange_, arguments, [&] { plan_->forward(arguments); });
     }
 
@@ -122,8 +133,8 @@ class TimedOp {
         arguments.saved = saved_;
         arguments.workspace = workspace_;
         arguments.persistent = persistent_;
-        arguments.exchange = exchange_.data();
-        arguments.step = &step_;
+        arguments.exchange = exchange_;
+        arguments.step = step_;
         run_phases(has_backward_exchange_, arguments, [&] { plan_->backward(arguments); });
     }
 
@@ -146,6 +157,12 @@ class TimedOp {
     TensorView tensor(device::Backend& backend, const TensorSpec& spec) {
         return {block(backend, spec.bytes()), spec};
     }
+    /// Numbers are made on the host.
+    static void fill(device::Backend& backend, const TensorView& tensor, const auto& make) {
+        std::vector<std::byte> bytes(tensor.bytes());
+        make(TensorView{bytes.data(), tensor.spec});
+        backend.copy_to_device(tensor.data, bytes.data(), bytes.size());
+    }
 
     ops::OpDescriptor descriptor_;
     std::unique_ptr<device::OpPlan> plan_;
@@ -154,8 +171,8 @@ class TimedOp {
     std::vector<device::GradientTerms> terms_;
     std::vector<device::GradientTarget> targets_;
     std::byte *saved_ = nullptr, *workspace_ = nullptr, *persistent_ = nullptr;
-    std::vector<double> exchange_;
-    device::StepState step_;
+    double* exchange_ = nullptr;
+    const device::StepState* step_ = nullptr;
     bool has_forward_exchange_ = false, has_backward_exchange_ = false;
 };
 
@@ -164,15 +181,16 @@ class TimedOp {
 class Yardstick {
   public:
     Yardstick(device::Backend& backend, DType compute)
-        : product_(backend,
+        : backend_(backend),
+          product_(backend,
                    {"", ops::Linear{}, {{compute, Shape{2048, 1024}}, {DType::f32, Shape{1024, 1024}}}}),
           copy_(backend, {"", ops::Slice{0, 64}, {{DType::f32, Shape{1, 512, 512, 64}}}}) {
         product_.pack();
     }
 
     void measure(Calibration& best) {
-        const double product = seconds_of([&] { product_.forward(); });
-        const double copy = seconds_of([&] { copy_.forward(); });
+        const double product = seconds_of(backend_, [&] { product_.forward(); });
+        const double copy = seconds_of(backend_, [&] { copy_.forward(); });
         best.flops_per_second =
             std::max(best.flops_per_second, ops::cost_of(product_.descriptor()).flops / product);
         best.bytes_per_second =
@@ -180,6 +198,7 @@ class Yardstick {
     }
 
   private:
+    device::Backend& backend_;
     TimedOp product_, copy_;
 };
 
@@ -231,10 +250,11 @@ OpsResult measure_ops(device::Backend& backend, const std::vector<OpCase>& cases
         }
         for (int i = 0; i < repetitions; ++i) {
             if (i % 4 == 0) yardstick.measure(result.calibration);
-            time.pack_seconds = std::min(time.pack_seconds, seconds_of([&] { op.pack(); }));
-            time.forward_seconds = std::min(time.forward_seconds, seconds_of([&] { op.forward(); }));
+            time.pack_seconds = std::min(time.pack_seconds, seconds_of(backend, [&] { op.pack(); }));
+            time.forward_seconds = std::min(time.forward_seconds, seconds_of(backend, [&] { op.forward(); }));
             if (backward)
-                time.backward_seconds = std::min(time.backward_seconds, seconds_of([&] { op.backward(); }));
+                time.backward_seconds =
+                    std::min(time.backward_seconds, seconds_of(backend, [&] { op.backward(); }));
         }
         result.times.push_back(std::move(time));
     }

@@ -20,24 +20,36 @@ double now() {
 
 /// Standard normal images, all modalities present, uniform labels: never zeros, which some hardware
 /// multiplies faster.
-void fill_inputs(const StepOptions& options, graph::Program& program) {
+void fill_inputs(const StepOptions& options, device::Backend& backend, graph::Program& program) {
+    const auto fill = [&](const std::string& name, const auto& make) {
+        const TensorView slot = program.input(name);
+        std::vector<std::byte> bytes(slot.bytes());
+        make(TensorView{bytes.data(), slot.spec});
+        backend.copy_to_device(slot.data, bytes.data(), bytes.size());
+    };
     for (const auto& modality : options.inputs.modalities) {
-        PhiloxStream random(1, stream_of(modality.name));
-        const TensorView slot = program.input(modality.name);
-        for (std::int64_t i = 0; i < slot.elements(); ++i) {
-            const auto value = static_cast<float>(random.normal());
-            if (slot.dtype() == DType::bf16) {
-                slot.as<bfloat16>()[i] = bfloat16(value);
-            } else {
-                slot.as<float>()[i] = value;
+        fill(modality.name, [&](const TensorView& slot) {
+            PhiloxStream random(1, stream_of(modality.name));
+            for (std::int64_t i = 0; i < slot.elements(); ++i) {
+                const auto value = static_cast<float>(random.normal());
+                if (slot.dtype() == DType::bf16) {
+                    slot.as<bfloat16>()[i] = bfloat16(value);
+                } else {
+                    slot.as<float>()[i] = value;
+                }
             }
+        });
+    }
+    fill("presence", [](const TensorView& slot) {
+        for (float& value : slot.span<float>()) value = 1;
+    });
+    fill("labels", [&](const TensorView& slot) {
+        PhiloxStream random(1, stream_of("labels"));
+        for (auto& label : slot.span<std::uint8_t>()) {
+            label =
+                static_cast<std::uint8_t>(random.below(static_cast<std::uint32_t>(options.inputs.classes)));
         }
-    }
-    for (float& value : program.input("presence").span<float>()) value = 1;
-    PhiloxStream random(1, stream_of("labels"));
-    for (auto& label : program.input("labels").span<std::uint8_t>()) {
-        label = static_cast<std::uint8_t>(random.below(static_cast<std::uint32_t>(options.inputs.classes)));
-    }
+    });
 }
 
 class AdamwStep {
@@ -136,7 +148,7 @@ StepResult measure_step(device::Backend& backend, const StepOptions& options) {
     result.arena_bytes = plan.arena.bytes;
     graph::Program program(std::move(plan), backend, store, alone);
     AdamwStep optimizer(backend, store);
-    fill_inputs(options, program);
+    fill_inputs(options, backend, program);
     program.parameters_changed();
 
     for (int step = 0; step < options.warm_up + options.steps; ++step) {

@@ -113,6 +113,7 @@ void Feeder::next(const InputSlots& slots) {
 
 void Feeder::assemble(const Slot& slot, const InputSlots& slots) {
     const TileLayout& layout = source_.layout();
+    presence_.resize(slot.samples.size() * layout.modalities.size());  // the same for every batch
     for (std::size_t i = 0; i < slot.samples.size(); ++i) {
         const SampleDraw& draw = slot.samples[i];
         const TileMemory& tile = slot.tiles[i];
@@ -136,11 +137,12 @@ void Feeder::assemble(const Slot& slot, const InputSlots& slots) {
             sample.output = sample_of(slots.modalities[m], place);
             kernels_.assemble(sample, draw.transform);
             const std::size_t flag = i * layout.modalities.size() + m;
-            slots.presence.as<float>()[flag] = present ? 1.0f : 0.0f;
+            presence_[flag] = present ? 1.0f : 0.0f;
         }
         kernels_.assemble_labels(tile.labels, empty ? nowhere : draw.transform,
                                  sample_of(slots.labels, place));
     }
+    kernels_.write(presence_, slots.presence);
 }
 
 }  // namespace terrane::data

@@ -64,6 +64,7 @@ class Feeder {
     std::vector<Slot> ring_;
     std::vector<SampleDraw> current_;
     std::vector<device::Buffer> no_validity_;  ///< per modality: a mask of zeros
+    std::vector<float> presence_;              ///< of the batch in work
     std::size_t bytes_ = 0;
     double wait_seconds_ = 0;
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -31,12 +32,32 @@ class Backend {
     virtual FlatKernels& flat_kernels() = 0;
     virtual SampleKernels& sample_kernels() = 0;
 
+    /// Whether the host may read and write device memory itself.
+    virtual bool shares_host_memory() const { return true; }
+
+    /// Copies are in order with all work queued before and after. `host` may be changed when the call
+    /// returns.
     virtual void copy_to_device(std::byte* device, const std::byte* host, std::size_t bytes) = 0;
+    /// Returns when the bytes are there.
     virtual void copy_to_host(std::byte* host, const std::byte* device, std::size_t bytes) = 0;
     /// From device memory to device memory; the ranges do not overlap.
     virtual void copy_on_device(std::byte* to, const std::byte* from, std::size_t bytes) = 0;
     /// Returns when everything queued has finished.
     virtual void synchronise() = 0;
+
+    /// Work that was queued once and can be queued again as a whole: the same kernels on the same addresses.
+    class Recording {
+      public:
+        virtual ~Recording() = default;
+        virtual void replay() = 0;
+    };
+    /// Calls `work` and keeps what it queues, without running it. Null, with `work` not called, where a
+    /// backend has no queue or does not record.
+    virtual std::unique_ptr<Recording> record(const std::function<void()>& work);
 };
+
+inline std::unique_ptr<Backend::Recording> Backend::record(const std::function<void()>&) {
+    return nullptr;
+}
 
 }  // namespace terrane::device

@@ -58,7 +58,7 @@ struct ForwardArguments {
     std::byte* workspace = nullptr;
     std::byte* persistent = nullptr;
     double* exchange = nullptr;
-    const StepState* step = nullptr;
+    const StepState* step = nullptr;  ///< in device memory
     Phase phase = Phase::whole;
 };
 
@@ -85,7 +85,7 @@ struct BackwardArguments {
     std::byte* workspace = nullptr;
     std::byte* persistent = nullptr;
     double* exchange = nullptr;
-    const StepState* step = nullptr;
+    const StepState* step = nullptr;  ///< in device memory
     Phase phase = Phase::whole;
 };
 

@@ -31,8 +31,8 @@ struct BandNormalisation {
 
 /// One modality of one sample on its way from the tile store to the network's input slot.
 struct ModalitySample {
-    TensorView tile;         ///< [h, w, bands], stored type
-    TensorView validity;     ///< u8 [h, w], 0 = invalid
+    TensorView tile;         ///< [h, w, bands], stored type, in host memory
+    TensorView validity;     ///< u8 [h, w], 0 = invalid, in host memory
     std::int64_t scale = 1;  ///< reference pixels per pixel of this modality
     std::span<const BandNormalisation> bands;
     float base = 0;  ///< subtracted first (relative heights), in stored units * multiply + add
@@ -41,7 +41,8 @@ struct ModalitySample {
     TensorView output;                     ///< [crop / scale, crop / scale, bands], f32 or bf16
 };
 
-/// Cuts, turns, normalises and casts samples on the device.
+/// Cuts, turns, normalises and casts samples on the device. What comes in lies in host memory and may be
+/// changed when a call returns; outputs lie in device memory.
 class SampleKernels {
   public:
     virtual ~SampleKernels() = default;
@@ -54,6 +55,9 @@ class SampleKernels {
     /// Nearest label; 255 outside the tile. tile: u8 [T, T], output: u8 [crop, crop].
     virtual void assemble_labels(const TensorView& tile, const SampleTransform& transform,
                                  const TensorView& output) = 0;
+
+    /// Numbers that the host has worked out, as they are. output: f32, as many elements.
+    virtual void write(std::span<const float> values, const TensorView& output) = 0;
 };
 
 }  // namespace terrane::device

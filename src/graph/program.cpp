@@ -23,10 +23,11 @@ Program::Program(ProgramPlan plan, device::Backend& backend, ParameterStore& sto
     : plan_(std::move(plan)),
       backend_(backend),
       store_(store),
-      collectives_(collectives),
+      collectives_(backend, collectives),
       arena_(backend.allocate(plan_.arena.bytes)),
       inputs_(backend.allocate(plan_.input_bytes)),
-      persistent_(backend.allocate(plan_.persistent_bytes)) {
+      persistent_(backend.allocate(plan_.persistent_bytes)),
+      state_(backend.allocate(sizeof(device::StepState))) {
     store_.adopt(plan_.graph);
     for (const GradientTensor& gradient : plan_.schedule.gradients) {
         gradients_.push_back({nullptr, plan_.graph.value(gradient.of).spec});
@@ -193,29 +194,60 @@ void Program::parameters_changed(Changed changed) {
 
 void Program::run_forward(const device::StepState& state) {
     poison_arena();
-    for (std::size_t i = 0; i < forward_steps_; ++i) run_step(i, state, {});
+    announce(state);
+    run_steps(recorded_forward_, forward_steps_, {});
 }
 
 void Program::run_training(const device::StepState& state, MicroStep micro_step) {
     TERRANE_ASSERT(plan_.graph.mode == device::Mode::training, "run_training of an inference graph");
     poison_arena();
+    announce(state);
     tickets_.clear();
-    for (std::size_t i = 0; i < plan_.schedule.steps.size(); ++i) run_step(i, state, micro_step);
+    run_steps(recorded_training_[micro_step.first ? 1 : 0][micro_step.last ? 1 : 0],
+              plan_.schedule.steps.size(), micro_step);
     const double begin = profiling_ ? now() : 0;
     for (const auto ticket : tickets_) collectives_.wait(ticket);
     if (profiling_) collective_seconds_ += now() - begin;
 }
 
-void Program::run_step(std::size_t position, const device::StepState& state, MicroStep micro_step) {
+void Program::announce(const device::StepState& state) {
+    backend_.copy_to_device(state_.data(), reinterpret_cast<const std::byte*>(&state), sizeof(state));
+}
+
+const device::StepState* Program::state_on_device() const {
+    return reinterpret_cast<const device::StepState*>(state_.data());
+}
+
+void Program::run_steps(RecordedSteps& recorded, std::size_t count, MicroStep micro_step) {
+    const auto run = [&](std::size_t position) { run_step(position, micro_step); };
+    if (profiling_ || plan_.guard_bytes > 0) {  // both look at the steps one by one
+        for (std::size_t i = 0; i < count; ++i) run(i);
+        return;
+    }
+    recorded.run(
+        backend_, count, [&](std::size_t position) { return is_collective(position); }, run);
+}
+
+bool Program::is_collective(std::size_t position) const {
+    if (collectives_.size() == 1) return false;
+    const Step& step = plan_.schedule.steps[position];
+    return std::holds_alternative<ExchangeStep>(step) || std::holds_alternative<StartBucketStep>(step);
+}
+
+void Program::run_step(std::size_t position, MicroStep micro_step) {
     const Step& step = plan_.schedule.steps[position];
     set_guards(static_cast<int>(position));
     const double begin = profiling_ ? now() : 0;
+    const auto elapsed = [&] {
+        backend_.synchronise();
+        return now() - begin;
+    };
     if (const auto* forward = std::get_if<ForwardStep>(&step)) {
-        run(*forward, state);
-        if (profiling_) profile_[static_cast<std::size_t>(forward->node)].forward += now() - begin;
+        run(*forward);
+        if (profiling_) profile_[static_cast<std::size_t>(forward->node)].forward += elapsed();
     } else if (const auto* backward = std::get_if<BackwardStep>(&step)) {
-        run(*backward, state, micro_step);
-        if (profiling_) profile_[static_cast<std::size_t>(backward->node)].backward += now() - begin;
+        run(*backward, micro_step);
+        if (profiling_) profile_[static_cast<std::size_t>(backward->node)].backward += elapsed();
     } else if (const auto* exchange = std::get_if<ExchangeStep>(&step)) {
         run(*exchange);
         if (profiling_) collective_seconds_ += now() - begin;
@@ -232,7 +264,7 @@ void Program::run_step(std::size_t position, const device::StepState& state, Mic
     check_guards(static_cast<int>(position));
 }
 
-void Program::run(const ForwardStep& step, const device::StepState& state) {
+void Program::run(const ForwardStep& step) {
     const NodeMemory& memory = nodes_[static_cast<std::size_t>(step.node)];
     device::ForwardArguments arguments;
     const bool again = step.run == ForwardStep::Run::again;
@@ -242,19 +274,20 @@ void Program::run(const ForwardStep& step, const device::StepState& state) {
     arguments.workspace = again ? memory.again_workspace : memory.forward_workspace;
     arguments.persistent = memory.persistent;
     arguments.exchange = memory.exchange;
-    arguments.step = &state;
+    arguments.step = state_on_device();
     arguments.phase = step.phase;
     plan_.schedule.plans[static_cast<std::size_t>(step.node)]->forward(arguments);
 }
 
 void Program::run(const ExchangeStep& step) {
+    if (collectives_.size() == 1) return;
     const NodeMemory& memory = nodes_[static_cast<std::size_t>(step.node)];
     const std::int64_t count = step.direction == ExchangeStep::Direction::forward ? memory.forward_exchange
                                                                                   : memory.backward_exchange;
     collectives_.sum(std::span<double>(memory.exchange, static_cast<std::size_t>(count)));
 }
 
-void Program::run(const BackwardStep& step, const device::StepState& state, MicroStep micro_step) {
+void Program::run(const BackwardStep& step, MicroStep micro_step) {
     NodeMemory& memory = nodes_[static_cast<std::size_t>(step.node)];
     for (std::size_t i = 0; i < memory.input_gradients.size(); ++i) {
         const BackwardStep::Target& target = step.input_targets[i];
@@ -270,7 +303,7 @@ void Program::run(const BackwardStep& step, const device::StepState& state, Micr
     arguments.workspace = memory.backward_workspace;
     arguments.persistent = memory.persistent;
     arguments.exchange = memory.exchange;
-    arguments.step = &state;
+    arguments.step = state_on_device();
     arguments.phase = step.phase;
     plan_.schedule.plans[static_cast<std::size_t>(step.node)]->backward(arguments);
 }
@@ -299,6 +332,7 @@ LossTotals Program::losses() const {
 
 void Program::poison_arena() {
     if (plan_.guard_bytes == 0) return;
+    TERRANE_ASSERT(backend_.shares_host_memory(), "memory checks of {}", backend_.name());
     std::memset(arena_.data(), 0xFF, arena_.bytes());  // NaN in every floating type
 }
 

@@ -6,6 +6,8 @@
 #include "device/collectives.hpp"
 #include "graph/parameter_store.hpp"
 #include "graph/program_plan.hpp"
+#include "graph/recorded_steps.hpp"
+#include "graph/staged_collectives.hpp"
 
 namespace terrane::graph {
 
@@ -24,7 +26,8 @@ struct LossTotals {
 };
 
 /// A planned graph with memory: runs forward, or forward and backward, without allocating, searching or
-/// waiting.
+/// waiting. Where the backend records, the steps between collectives are recorded in the second run of their
+/// kind and replayed from then on.
 class Program {
   public:
     /// Allocates what the plan says. `store` must hold the graph's parameters (ParameterStore::adopt is
@@ -93,10 +96,17 @@ class Program {
     std::byte* block(ProgramPlan::Holds holds, int index) const;
     void bind_nodes();
     void bind_backward(const BackwardStep& step);
-    void run_step(std::size_t position, const device::StepState& state, MicroStep micro_step);
-    void run(const ForwardStep& step, const device::StepState& state);
+    /// Writes the step's state to where plans read it.
+    void announce(const device::StepState& state);
+    const device::StepState* state_on_device() const;
+    /// Runs the first `count` steps, recorded where possible.
+    void run_steps(RecordedSteps& recorded, std::size_t count, MicroStep micro_step);
+    void run_step(std::size_t position, MicroStep micro_step);
+    /// Whether a step talks to other ranks, so that it can't be part of a recording.
+    bool is_collective(std::size_t position) const;
+    void run(const ForwardStep& step);
     void run(const ExchangeStep& step);
-    void run(const BackwardStep& step, const device::StepState& state, MicroStep micro_step);
+    void run(const BackwardStep& step, MicroStep micro_step);
     void run(const SumTermsStep& step, int position);
     void poison_arena();
     void set_guards(int position);
@@ -106,13 +116,14 @@ class Program {
     ProgramPlan plan_;
     device::Backend& backend_;
     ParameterStore& store_;
-    device::Collectives& collectives_;
-    device::Buffer arena_, inputs_, persistent_;
+    StagedCollectives collectives_;
+    device::Buffer arena_, inputs_, persistent_, state_;
     std::vector<NodeMemory> nodes_;
     std::vector<TensorView> gradients_;
     std::vector<std::vector<TensorView>> sum_views_;  ///< per step
     std::vector<device::Collectives::Ticket> tickets_;
     std::size_t forward_steps_ = 0;
+    RecordedSteps recorded_forward_, recorded_training_[2][2];  ///< training: [first][last]
     bool profiling_ = false;
     std::vector<NodeTime> profile_;
     double collective_seconds_ = 0;

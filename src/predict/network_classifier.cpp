@@ -124,7 +124,9 @@ void NetworkClassifier::assemble(std::int64_t place, const InputWindow& input) {
             sample.base = modality.base(tile->values, tile->validity, origin.stored);
         sample.output = sample_of(inputs_[m], place);
         backend_.sample_kernels().assemble(sample, {});
-        presence_.as<float>()[static_cast<std::size_t>(place) * count + m] = present ? 1.0f : 0.0f;
+        const float flag = present ? 1.0f : 0.0f;
+        const std::size_t at = (static_cast<std::size_t>(place) * count + m) * sizeof(float);
+        backend_.copy_to_device(presence_.data + at, reinterpret_cast<const std::byte*>(&flag), sizeof(flag));
     }
 }
 

@@ -2,6 +2,7 @@
 
 #include <map>
 #include <string>
+#include <vector>
 
 #include "device/backend.hpp"
 
@@ -12,6 +13,9 @@ namespace terrane::test {
 class FakeBackend final : public device::Backend {
   public:
     std::map<std::string, device::Requirements> requirements;  ///< by op name
+    bool records = false;                                      ///< whether it can record
+    bool own_memory = false;       ///< whether it says that hosts can't reach its memory
+    std::vector<std::string> log;  ///< what plans have run, in order
 
     std::string name() const override { return "fake"; }
     std::string description() const override { return "records plans"; }
@@ -23,6 +27,14 @@ class FakeBackend final : public device::Backend {
     void copy_on_device(std::byte* to, const std::byte* from, std::size_t bytes) override;
     void copy_to_host(std::byte* host, const std::byte* device, std::size_t bytes) override;
     void synchronise() override {}
+    bool shares_host_memory() const override { return !own_memory; }
+    std::unique_ptr<Recording> record(const std::function<void()>& work) override;
+
+    /// Where plans write what they are asked to do: the log, or a recording.
+    std::vector<std::string>& written() { return *written_; }
+
+  private:
+    std::vector<std::string>* written_ = &log;
 };
 
 }  // namespace terrane::test

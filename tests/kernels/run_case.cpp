@@ -97,6 +97,9 @@ class RankRun {
                  .first_sample = rank * samples + 5,
                  .pass_first = 5,
                  .pass_samples = samples * options.ranks};
+        step_buffer_.emplace(backend, std::vector<std::byte>(sizeof(step_)));
+        backend.copy_to_device(step_buffer_->data(), reinterpret_cast<const std::byte*>(&step_),
+                               sizeof(step_));
         announce_parameters();
     }
 
@@ -112,7 +115,7 @@ class RankRun {
             outputs.push_back({output_buffers_[i].data(), descriptor_.outputs[i]});
         }
         plan_->forward({inputs, outputs, saved_->data(), forward_workspace_->data(), persistent_->data(),
-                        reinterpret_cast<double*>(exchange_->data()), &step_, phase});
+                        reinterpret_cast<double*>(exchange_->data()), step_on_device(), phase});
         backend_.synchronise();
     }
 
@@ -171,8 +174,12 @@ class RankRun {
         }
         plan_->backward({inputs, outputs, std::span(&terms, 1), targets, saved_->data(),
                          backward_workspace_->data(), persistent_->data(),
-                         reinterpret_cast<double*>(exchange_->data()), &step_, phase});
+                         reinterpret_cast<double*>(exchange_->data()), step_on_device(), phase});
         backend_.synchronise();
+    }
+
+    const device::StepState* step_on_device() const {
+        return reinterpret_cast<const device::StepState*>(step_buffer_->data());
     }
 
     Numbers exchanged(std::int64_t count) const {
@@ -276,7 +283,8 @@ class RankRun {
     device::StepState step_;
     std::vector<std::vector<std::byte>> content_;
     std::deque<GuardedBuffer> input_buffers_, output_buffers_, term_buffers_, gradient_buffers_;
-    std::optional<GuardedBuffer> saved_, forward_workspace_, backward_workspace_, persistent_, exchange_;
+    std::optional<GuardedBuffer> saved_, forward_workspace_, backward_workspace_, persistent_, exchange_,
+        step_buffer_;
 };
 
 /// Runs one direction on all ranks, adding up what they exchange.

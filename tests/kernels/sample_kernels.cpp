@@ -33,8 +33,7 @@ std::vector<double> assembled(const Sample& sample, const SampleTransform& trans
     if (validity.empty()) validity.assign(static_cast<std::size_t>(sample.size * sample.size), 1.0);
     std::vector<BandNormalisation> normalisation = sample.normalisation;
     normalisation.resize(static_cast<std::size_t>(sample.bands));
-    const GuardedBuffer tile(*backend, encode(sample.tile, sample.stored));
-    const GuardedBuffer mask(*backend, encode(validity, DType::u8));
+    std::vector<std::byte> tile = encode(sample.tile, sample.stored), mask = encode(validity, DType::u8);
     const Shape out{sample.crop, sample.crop, sample.bands};
     const GuardedBuffer output(*backend, TensorSpec{sample.output, out}.bytes());
     backend->sample_kernels().assemble(
@@ -57,7 +56,7 @@ std::vector<double> assembled(const Sample& sample, const SampleTransform& trans
 std::vector<double> assembled_labels(const std::vector<double>& labels, std::int64_t size, std::int64_t crop,
                                      const SampleTransform& transform) {
     const auto backend = make_candidate();
-    const GuardedBuffer tile(*backend, encode(labels, DType::u8));
+    std::vector<std::byte> tile = encode(labels, DType::u8);
     const GuardedBuffer output(*backend, static_cast<std::size_t>(crop * crop));
     backend->sample_kernels().assemble_labels({tile.data(), {DType::u8, {size, size}}}, transform,
                                               {output.data(), {DType::u8, {crop, crop}}});
@@ -262,7 +261,8 @@ TEST_CASE("an invalid pixel becomes what its band says, untouched by gain, shift
     sample.shift = 1;
     CHECK(assembled(sample, {}) == std::vector<double>{13, 9, -1.5, 0.75, -1.5, 0.75, 13, 9});
     // Turned by an eighth, so that positions are interpolated: the corners lie outside the tile.
-    const auto turned = assembled(sample, {.xx = 0.7, .xy = -0.7, .x0 = 0.6, .yx = 0.7, .yy = 0.7, .y0 = -0.8});
+    const auto turned =
+        assembled(sample, {.xx = 0.7, .xy = -0.7, .x0 = 0.6, .yx = 0.7, .yy = 0.7, .y0 = -0.8});
     CHECK(std::count(turned.begin(), turned.end(), -1.5) > 0);
 }
 
@@ -270,4 +270,14 @@ TEST_CASE("a label is the one of the pixel that holds the position", "[sample]")
     // Zoomed twice: output centres at 0.25, 0.75, 1.25, ... of the tile.
     const auto result = assembled_labels({0, 1, 2, 3}, 2, 4, {.xx = 0.5, .yy = 0.5});
     CHECK(result == std::vector<double>{0, 0, 1, 1, 0, 0, 1, 1, 2, 2, 3, 3, 2, 2, 3, 3});
+}
+
+TEST_CASE("numbers that the host has worked out arrive as they are", "[sample]") {
+    const auto backend = make_candidate();
+    const GuardedBuffer output(*backend, 5 * sizeof(float));
+    std::vector<float> values{1, 0, 1, 0.5f, -3};
+    backend->sample_kernels().write(values, {output.data(), {DType::f32, {5}}});
+    values.assign(5, 7.0f);
+    CHECK(decode(output.read(), DType::f32) == std::vector<double>{1, 0, 1, 0.5, -3});
+    CHECK(output.canaries_intact());
 }

@@ -1,0 +1,316 @@
+// Batch normalisation: statistics by column sums, then one pass over memory.
+#include "cuda/plans.hpp"
+#include "cuda/sums.hpp"
+#include "formulas/norm.hpp"
+
+namespace terrane::cuda {
+
+namespace {
+
+using Forward = formulas::NormForward<float>;
+using Backward = formulas::NormBackward<float>;
+
+/// What backward needs of forward, per channel; `count` is one number.
+struct Saved {
+    double *mean = nullptr, *inverse_std = nullptr, *scale = nullptr, *count = nullptr;
+
+    static std::size_t bytes(std::int64_t channels) {
+        return static_cast<std::size_t>(3 * channels + 1) * sizeof(double);
+    }
+    static Saved in(std::byte* memory, std::int64_t channels) {
+        if (memory == nullptr) return {};
+        auto* values = reinterpret_cast<double*>(memory);
+        return {values, values + channels, values + 2 * channels, values + 3 * channels};
+    }
+};
+
+/// From a channel's moments to all that depends on them.
+struct ChannelFinish {
+    const float *scale, *shift;
+    float *running_mean, *running_variance;
+    double epsilon, momentum;
+    Saved saved;
+    Forward* coefficients;
+
+    TERRANE_HOST_DEVICE void train(std::int64_t c, const formulas::Moments& moments, double count) const {
+        running_mean[c] = static_cast<float>(
+            formulas::running_value(static_cast<double>(running_mean[c]), moments.mean, momentum));
+        running_variance[c] = static_cast<float>(formulas::running_value(
+            static_cast<double>(running_variance[c]), formulas::unbiased(moments.variance, count), momentum));
+        normalise(c, moments);
+        if (saved.mean == nullptr) return;
+        saved.mean[c] = moments.mean;
+        saved.inverse_std[c] = formulas::inverse_deviation(moments.variance, epsilon);
+        saved.scale[c] = static_cast<double>(scale[c]);
+        if (c == 0) *saved.count = count;
+    }
+    TERRANE_HOST_DEVICE void normalise(std::int64_t c, const formulas::Moments& moments) const {
+        coefficients[c] = formulas::norm_forward<float>(
+            moments.mean, formulas::inverse_deviation(moments.variance, epsilon),
+            static_cast<double>(scale[c]), static_cast<double>(shift[c]));
+    }
+};
+
+/// Sums of x and x^2; the last step trains, or leaves the sums for the exchange.
+template <typename T>
+struct MomentSums {
+    static constexpr int sums = 2;
+    const T* x;
+    std::int64_t rows, channels;
+    ChannelFinish channel;
+    double* exchange;  ///< null: this rank's moments are all there is
+
+    template <int width>
+    TERRANE_HOST_DEVICE void add(std::int64_t row, std::int64_t column, double (&own)[2][width]) const {
+        float values[width];
+        load<width>(x, row * channels + column, values);
+        for (int i = 0; i < width; ++i) {
+            const double value = static_cast<double>(values[i]);
+            own[0][i] += value;
+            own[1][i] += value * value;
+        }
+    }
+    TERRANE_HOST_DEVICE void finish(std::int64_t c, const double (&total)[2]) const {
+        const double count = static_cast<double>(rows);
+        if (exchange == nullptr) {
+            channel.train(c, formulas::moments_from_sums(total[0], total[1], count), count);
+            return;
+        }
+        exchange[c] = total[0];
+        exchange[channels + c] = total[1];
+        if (c == 0) exchange[2 * channels] = count;
+    }
+};
+
+struct ExchangedMoments {
+    const double* exchange;
+    std::int64_t channels;
+    ChannelFinish channel;
+
+    TERRANE_HOST_DEVICE void operator()(std::int64_t c) const {
+        const double count = exchange[2 * channels];
+        channel.train(c, formulas::moments_from_sums(exchange[c], exchange[channels + c], count), count);
+    }
+};
+
+struct RunningMoments {
+    ChannelFinish channel;
+
+    TERRANE_HOST_DEVICE void operator()(std::int64_t c) const {
+        channel.normalise(c, {static_cast<double>(channel.running_mean[c]),
+                              static_cast<double>(channel.running_variance[c])});
+    }
+};
+
+template <typename T>
+struct NormPass {
+    const T *x, *residual;
+    T* y;
+    const Forward* coefficients;
+    std::int64_t channels;
+    bool rectifies;
+
+    template <int width>
+    TERRANE_HOST_DEVICE void apply(std::int64_t row, std::int64_t column) const {
+        const std::int64_t first = row * channels + column;
+        float values[width];
+        load<width>(x, first, values);
+        for (int i = 0; i < width; ++i) values[i] = coefficients[column + i].apply(values[i]);
+        if (residual != nullptr) {
+            float more[width];
+            load<width>(residual, first, more);
+            for (int i = 0; i < width; ++i) values[i] += more[i];
+        }
+        for (int i = 0; rectifies && i < width; ++i) values[i] = values[i] > 0 ? values[i] : 0.0f;
+        store<width>(y, first, values);
+    }
+};
+
+/// dz: dy where the ReLU let through.
+template <typename T>
+struct RectifiedGradient {
+    Terms<T> dy;
+    const T* y;  ///< null without ReLU
+
+    template <int width>
+    TERRANE_HOST_DEVICE void read(std::int64_t first, float (&gradients)[width]) const {
+        dy.template read<width>(first, gradients);
+        if (y == nullptr) return;
+        float values[width];
+        load<width>(y, first, values);
+        for (int i = 0; i < width; ++i) gradients[i] = values[i] > 0 ? gradients[i] : 0.0f;
+    }
+};
+
+struct BackwardFinish {
+    Saved saved;
+    Backward* coefficients;
+
+    TERRANE_HOST_DEVICE void operator()(std::int64_t c, double dshift, double dscale) const {
+        const double scale = saved.scale[c], count = *saved.count;
+        coefficients[c] = formulas::norm_backward<float>(saved.mean[c], saved.inverse_std[c], scale,
+                                                         scale * dshift / count, scale * dscale / count);
+    }
+};
+
+template <typename T>
+struct GradientSums {
+    static constexpr int sums = 2;
+    RectifiedGradient<T> dz;
+    const T* x;
+    std::int64_t channels;
+    BackwardFinish channel;
+    ParameterGradient dscale, dshift;
+    double* exchange;
+
+    template <int width>
+    TERRANE_HOST_DEVICE void add(std::int64_t row, std::int64_t column, double (&own)[2][width]) const {
+        const std::int64_t first = row * channels + column;
+        float gradients[width], values[width];
+        dz.template read<width>(first, gradients);
+        load<width>(x, first, values);
+        for (int i = 0; i < width; ++i) {
+            const double gradient = static_cast<double>(gradients[i]);
+            own[0][i] += gradient;
+            own[1][i] += gradient * (static_cast<double>(values[i]) - channel.saved.mean[column + i]);
+        }
+    }
+    TERRANE_HOST_DEVICE void finish(std::int64_t c, const double (&total)[2]) const {
+        const double along = total[1] * channel.saved.inverse_std[c];
+        // The rank's own sums: the gradient reduction adds up parameters' gradients anyway.
+        dscale.store(c, along);
+        dshift.store(c, total[0]);
+        if (exchange == nullptr) {
+            channel(c, total[0], along);
+        } else {
+            exchange[c] = total[0];
+            exchange[channels + c] = along;
+        }
+    }
+};
+
+struct ExchangedGradients {
+    const double* exchange;
+    std::int64_t channels;
+    BackwardFinish channel;
+
+    TERRANE_HOST_DEVICE void operator()(std::int64_t c) const {
+        channel(c, exchange[c], exchange[channels + c]);
+    }
+};
+
+template <typename T>
+struct GradientPass {
+    RectifiedGradient<T> dz;
+    const T* x;
+    T *dx, *dresidual;
+    const Backward* coefficients;
+    std::int64_t channels;
+
+    template <int width>
+    TERRANE_HOST_DEVICE void apply(std::int64_t row, std::int64_t column) const {
+        const std::int64_t first = row * channels + column;
+        float gradients[width];
+        dz.template read<width>(first, gradients);
+        if (dresidual != nullptr) store<width>(dresidual, first, gradients);
+        if (dx == nullptr) return;
+        float values[width];
+        load<width>(x, first, values);
+        for (int i = 0; i < width; ++i) values[i] = coefficients[column + i].apply(values[i], gradients[i]);
+        store<width>(dx, first, values);
+    }
+};
+
+template <typename T>
+class BatchNormPlan final : public KernelPlan<ops::BatchNorm> {
+  public:
+    BatchNormPlan(const ops::BatchNorm& op, const device::PlanRequest& request, Queue queue)
+        : KernelPlan(op, request, queue),
+          rows_(input_shape(0).pixels()),
+          channels_(input_shape(0).channels()),
+          geometry_(rows_, channels_) {
+        requirements_.forward_workspace = carved<Forward>(channels_);
+        if (mode_ == device::Mode::inference) return;
+        requirements_.forward_workspace += geometry_.bytes(2);
+        if (trains()) {
+            requirements_.saved = Saved::bytes(channels_);
+            requirements_.backward_workspace = carved<Backward>(channels_) + geometry_.bytes(2);
+        }
+        if (op.scope == ops::NormScope::synchronised) {
+            requirements_.forward_exchange = 2 * channels_ + 1;
+            if (trains()) requirements_.backward_exchange = 2 * channels_;
+        }
+    }
+
+    void forward(const device::ForwardArguments& arguments) override {
+        Carver workspace(arguments.workspace);
+        auto* coefficients = workspace.take<Forward>(channels_);
+        auto* partials = workspace.take_doubles(geometry_.bytes(2));
+        const ChannelFinish channel{arguments.inputs[1].as<float>(),
+                                    arguments.inputs[2].as<float>(),
+                                    arguments.inputs[3].as<float>(),
+                                    arguments.inputs[4].as<float>(),
+                                    op_.epsilon,
+                                    op_.momentum,
+                                    Saved::in(requirements_.saved > 0 ? arguments.saved : nullptr, channels_),
+                                    coefficients};
+        const T* x = arguments.inputs[0].as<T>();
+        if (mode_ == device::Mode::inference) {
+            launch(queue_, channels_, RunningMoments{channel});
+        } else if (arguments.phase == device::Phase::after_exchange) {
+            launch(queue_, channels_, ExchangedMoments{arguments.exchange, channels_, channel});
+        } else {
+            const bool exchanges = arguments.phase == device::Phase::before_exchange;
+            launch_column_sums(
+                queue_, geometry_, partials,
+                MomentSums<T>{x, rows_, channels_, channel, exchanges ? arguments.exchange : nullptr});
+            if (exchanges) return;
+        }
+        const T* residual = op_.residual == ops::Residual::yes ? arguments.inputs[5].as<T>() : nullptr;
+        launch_rows<T>(queue_, rows_, channels_,
+                       NormPass<T>{x, residual, arguments.outputs[0].as<T>(), coefficients, channels_,
+                                   op_.rectify == ops::Rectify::yes});
+    }
+
+    void backward(const device::BackwardArguments& arguments) override {
+        Carver workspace(arguments.workspace);
+        auto* coefficients = workspace.take<Backward>(channels_);
+        auto* partials = workspace.take_doubles(geometry_.bytes(2));
+        const BackwardFinish channel{Saved::in(arguments.saved, channels_), coefficients};
+        const RectifiedGradient<T> dz{
+            terms_of<T>(arguments.output_gradients[0]),
+            op_.rectify == ops::Rectify::yes ? arguments.outputs[0].as<T>() : nullptr};
+        const T* x = arguments.inputs[0].as<T>();
+        if (arguments.phase == device::Phase::after_exchange) {
+            launch(queue_, channels_, ExchangedGradients{arguments.exchange, channels_, channel});
+        } else {
+            const bool exchanges = arguments.phase == device::Phase::before_exchange;
+            launch_column_sums(
+                queue_, geometry_, partials,
+                GradientSums<T>{dz, x, channels_, channel, parameter_gradient(arguments.input_gradients[1]),
+                                parameter_gradient(arguments.input_gradients[2]),
+                                exchanges ? arguments.exchange : nullptr});
+            if (exchanges) return;
+        }
+        const TensorView& dx = arguments.input_gradients[0].view;
+        const TensorView dresidual =
+            op_.residual == ops::Residual::yes ? arguments.input_gradients[5].view : TensorView{};
+        if (!dx && !dresidual) return;
+        launch_rows<T>(queue_, rows_, channels_,
+                       GradientPass<T>{dz, x, dx ? dx.as<T>() : nullptr,
+                                       dresidual ? dresidual.as<T>() : nullptr, coefficients, channels_});
+    }
+
+  private:
+    std::int64_t rows_, channels_;
+    ColumnGeometry geometry_;
+};
+
+}  // namespace
+
+std::unique_ptr<device::OpPlan> make_kernels(const ops::BatchNorm& op, const device::PlanRequest& request,
+                                             Queue queue) {
+    return make_typed<BatchNormPlan>(op, request, queue);
+}
+
+}  // namespace terrane::cuda

@@ -1,0 +1,241 @@
+// The losses that are sums over pixels, and the class maps of inference.
+#include "cuda/class_maps.hpp"
+
+namespace terrane::cuda {
+
+namespace {
+
+struct CrossEntropy {
+    const float* weights;
+    std::int64_t classes;
+    double smoothing;
+    float loss_weight;
+
+    TERRANE_HOST_DEVICE formulas::CrossEntropyTerms<float> terms() const {
+        double sum = 0;
+        for (std::int64_t c = 0; smoothing > 0 && c < classes; ++c) sum += static_cast<double>(weights[c]);
+        return formulas::cross_entropy_terms<float>(smoothing, sum, classes);
+    }
+    TERRANE_HOST_DEVICE float loss(const float* logits, const formulas::SoftmaxNormaliser<float>& normaliser,
+                                   std::int64_t label) const {
+        return formulas::cross_entropy_loss(logits, classes, label, weights, terms(), normaliser);
+    }
+    TERRANE_HOST_DEVICE float prepare(const float*, const formulas::SoftmaxNormaliser<float>&, std::int64_t,
+                                      std::int64_t) const {
+        return 0;
+    }
+    TERRANE_HOST_DEVICE float slope(const PixelTerms& pixel, float logit, std::int64_t label, std::int64_t,
+                                    std::int64_t c) const {
+        return loss_weight *
+               formulas::cross_entropy_slope(logit, c, label, weights, terms(), pixel.normaliser);
+    }
+};
+
+struct FocalLoss {
+    const float* weights;
+    std::int64_t classes;
+    float gamma, loss_weight;
+
+    TERRANE_HOST_DEVICE formulas::FocalPixel<float> pixel(
+        float logit, const formulas::SoftmaxNormaliser<float>& normaliser) const {
+        const float p = normaliser.probability(logit), rest = formulas::focal_rest(p);
+        return formulas::focal_pixel(normaliser.log_probability(logit), p, rest, std::pow(rest, gamma),
+                                     gamma);
+    }
+    TERRANE_HOST_DEVICE float loss(const float* logits, const formulas::SoftmaxNormaliser<float>& normaliser,
+                                   std::int64_t label) const {
+        return weights[label] * pixel(logits[label], normaliser).loss;
+    }
+    TERRANE_HOST_DEVICE float prepare(const float* logits,
+                                      const formulas::SoftmaxNormaliser<float>& normaliser,
+                                      std::int64_t label, std::int64_t) const {
+        return loss_weight * weights[label] * pixel(logits[label], normaliser).pull;
+    }
+    TERRANE_HOST_DEVICE float slope(const PixelTerms& terms, float logit, std::int64_t label, std::int64_t,
+                                    std::int64_t c) const {
+        return terms.own * (terms.normaliser.probability(logit) - (c == label ? 1.0f : 0.0f));
+    }
+};
+
+template <typename T, typename Loss>
+struct LossSums {
+    static constexpr int sums = 2;
+    ClassMaps<T> maps;
+    Loss loss;
+    bool counts_all;
+    double* output;
+
+    TERRANE_HOST_DEVICE void add(std::int64_t, std::int64_t place, double (&own)[2]) const {
+        if (counts_all) own[1] += 1;
+        if (!maps.is_valid(place)) return;
+        float logits[most_classes];
+        maps.read(place, logits);
+        const auto normaliser = formulas::softmax_normaliser(logits, maps.classes);
+        const std::int64_t label = maps.label(place);
+        own[0] += static_cast<double>(loss.loss(logits, normaliser, label));
+        if (!counts_all) own[1] += static_cast<double>(loss.weights[label]);
+    }
+    TERRANE_HOST_DEVICE void finish(std::int64_t, const double (&total)[2]) const {
+        output[0] = total[0];
+        output[1] = total[1];
+    }
+};
+
+/// Cross-entropy and focal loss: only their pixels differ.
+template <typename T, typename Op>
+class PixelLossPlan final : public ClassPlan<T, Op> {
+  public:
+    PixelLossPlan(const Op& op, const device::PlanRequest& request, Queue queue)
+        : ClassPlan<T, Op>(op, request, queue) {
+        this->requirements_.forward_workspace = this->sums_.bytes(2);
+    }
+
+    void forward(const device::ForwardArguments& arguments) override {
+        const auto loss = pixel_loss(this->op_, arguments.inputs[2]);
+        launch_sums(this->queue_, this->sums_, reinterpret_cast<double*>(arguments.workspace),
+                    LossSums<T, decltype(loss)>{this->maps(arguments.inputs), loss, this->counts_all(),
+                                                arguments.outputs[0].template as<double>()});
+    }
+    void backward(const device::BackwardArguments& arguments) override {
+        this->gather(arguments, pixel_loss(this->op_, arguments.inputs[2]));
+    }
+
+  private:
+    auto pixel_loss(const ops::CrossEntropy& op, const TensorView& weights) const {
+        return CrossEntropy{weights.as<float>(), this->classes_, op.label_smoothing,
+                            static_cast<float>(op.loss_weight)};
+    }
+    auto pixel_loss(const ops::Focal& op, const TensorView& weights) const {
+        return FocalLoss{weights.as<float>(), this->classes_, static_cast<float>(op.gamma),
+                         static_cast<float>(op.loss_weight)};
+    }
+};
+
+template <typename T>
+using CrossEntropyPlan = PixelLossPlan<T, ops::CrossEntropy>;
+template <typename T>
+using FocalPlan = PixelLossPlan<T, ops::Focal>;
+
+/// Most classes whose confusion matrix a team counts in its own memory.
+constexpr std::int64_t most_shared_classes = 32;
+
+/// Confusion counts are whole numbers, so they may be added up in any order.
+template <typename T>
+struct ClassifyChunk {
+    static constexpr int threads = block_threads;
+    static constexpr std::int64_t chunk = 16 * block_threads;
+    struct Shared {
+        std::uint32_t counts[most_shared_classes * most_shared_classes];
+    };
+    ClassMaps<T> maps;
+    std::int64_t* confusion;
+    std::uint8_t* predicted;
+
+    template <typename Team>
+    TERRANE_HOST_DEVICE void operator()(Team& team, std::int64_t index) const {
+        const std::int64_t classes = maps.classes, begin = index * chunk;
+        const std::int64_t end = begin + chunk < maps.pixels() ? begin + chunk : maps.pixels();
+        const bool shares = classes <= most_shared_classes;
+        team.each([&](int thread) {
+            for (std::int64_t i = thread; shares && i < classes * classes; i += threads)
+                team.shared.counts[i] = 0;
+        });
+        team.each([&](int thread) {
+            for (std::int64_t place = begin + thread; place < end; place += threads) {
+                float logits[most_classes];
+                maps.read(place, logits);
+                const std::int64_t best = formulas::most_probable(logits, classes);
+                predicted[place] = static_cast<std::uint8_t>(best);
+                if (!maps.is_valid(place)) continue;
+                const std::int64_t cell = maps.label(place) * classes + best;
+                if (shares) {
+                    count_up(&team.shared.counts[cell]);
+                } else {
+                    count_up(confusion + cell, 1);
+                }
+            }
+        });
+        team.each([&](int thread) {
+            for (std::int64_t i = thread; shares && i < classes * classes; i += threads) {
+                if (team.shared.counts[i] > 0) count_up(confusion + i, team.shared.counts[i]);
+            }
+        });
+    }
+};
+
+template <typename T>
+class ClassifyPlan final : public KernelPlan<ops::Classify> {
+  public:
+    using KernelPlan::KernelPlan;
+
+    void forward(const device::ForwardArguments& arguments) override {
+        const Shape& logits = input_shape(0);
+        const ClassMaps<T> maps{arguments.inputs[0].as<T>(),
+                                arguments.inputs[1].as<std::uint8_t>(),
+                                logits.batch(),
+                                logits.height(),
+                                logits.width(),
+                                logits.channels(),
+                                output_shape()[1],
+                                output_shape()[2],
+                                op_.corners};
+        const std::int64_t chunks = (maps.pixels() + ClassifyChunk<T>::chunk - 1) / ClassifyChunk<T>::chunk;
+        launch_teams(queue_, chunks,
+                     ClassifyChunk<T>{maps, arguments.inputs[2].as<std::int64_t>(),
+                                      arguments.outputs[0].as<std::uint8_t>()});
+    }
+};
+
+template <typename T>
+struct SoftmaxPixel {
+    ClassMaps<T> maps;
+    float* probabilities;
+
+    TERRANE_HOST_DEVICE void operator()(std::int64_t place) const {
+        float logits[most_classes];
+        maps.read(place, logits);
+        const auto normaliser = formulas::softmax_normaliser(logits, maps.classes);
+        for (std::int64_t c = 0; c < maps.classes; ++c) {
+            probabilities[place * maps.classes + c] = normaliser.probability(logits[c]);
+        }
+    }
+};
+
+template <typename T>
+class SoftmaxPlan final : public KernelPlan<ops::Softmax> {
+  public:
+    using KernelPlan::KernelPlan;
+
+    void forward(const device::ForwardArguments& arguments) override {
+        const Shape& logits = input_shape(0);
+        const ClassMaps<T> maps{
+            arguments.inputs[0].as<T>(), nullptr,    logits.batch(), logits.height(), logits.width(),
+            logits.channels(),           op_.height, op_.width,      op_.corners};
+        launch(queue_, maps.pixels(), SoftmaxPixel<T>{maps, arguments.outputs[0].as<float>()});
+    }
+};
+
+bool has_few_classes(const device::PlanRequest& request) {
+    return request.descriptor.inputs[0].shape.channels() <= most_classes;
+}
+
+}  // namespace
+
+std::unique_ptr<device::OpPlan> make_kernels(const ops::CrossEntropy& op, const device::PlanRequest& request,
+                                             Queue queue) {
+    return has_few_classes(request) ? make_typed<CrossEntropyPlan>(op, request, queue) : nullptr;
+}
+std::unique_ptr<device::OpPlan> make_kernels(const ops::Focal& op, const device::PlanRequest& request,
+                                             Queue queue) {
+    return has_few_classes(request) ? make_typed<FocalPlan>(op, request, queue) : nullptr;
+}
+std::unique_ptr<device::OpPlan> make_kernels(const ops::Classify& op, const device::PlanRequest& request,
+                                             Queue queue) {
+    return has_few_classes(request) ? make_typed<ClassifyPlan>(op, request, queue) : nullptr;
+}
+std::unique_ptr<device::OpPlan> make_kernels(const ops::Softmax& op, const device::PlanRequest& request,
+                                             Queue queue) {
+    return has_few_classes(request) ? make_typed<SoftmaxPlan>(op, request, queue) : nullptr;
+}
+
+}  // namespace terrane::cuda

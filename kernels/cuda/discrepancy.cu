@@ -1,0 +1,350 @@
+// The kernel discrepancy of class shares: what is drawn is listed, then every pair is met once, a block per
+// row.
+#include "cuda/plans.hpp"
+#include "cuda/sums.hpp"
+#include "formulas/discrepancy_draw.hpp"
+
+namespace terrane::cuda {
+
+namespace {
+
+using formulas::DiscrepancyList;
+
+/// Also the threads of a team: each carries one class's gradient.
+constexpr std::int64_t most_classes = block_threads;
+
+struct Inputs {
+    Floats shares;
+    const float *targets, *weights;
+    ops::VoidPixels void_pixels;
+
+    TERRANE_HOST_DEVICE bool is_valid(std::int64_t pixel, std::int64_t classes) const {
+        float sum = 0;
+        for (std::int64_t c = 0; c < classes; ++c) sum += targets[pixel * classes + c];
+        return void_pixels == ops::VoidPixels::zero_vector || sum > 0;
+    }
+};
+
+struct ClearList {
+    double* list;
+    std::int64_t* counts;
+    std::int64_t size, atoms;
+
+    TERRANE_HOST_DEVICE void operator()(std::int64_t i) const {
+        if (i < size) list[i] = 0;
+        if (i < atoms) counts[i] = 0;
+    }
+};
+
+struct PixelWeights {
+    static constexpr int sums = 1;
+    Inputs in;
+    std::int64_t classes;
+    double* list;
+
+    TERRANE_HOST_DEVICE void add(std::int64_t, std::int64_t pixel, double (&own)[1]) const {
+        own[0] += static_cast<double>(
+            formulas::pixel_weight(in.targets + pixel * classes, in.weights, classes, in.void_pixels));
+    }
+    TERRANE_HOST_DEVICE void finish(std::int64_t, const double (&total)[1]) const { list[0] = total[0]; }
+};
+
+struct CountAtoms {
+    Inputs in;
+    std::int64_t classes, parts;
+    std::int64_t* counts;
+
+    TERRANE_HOST_DEVICE void operator()(std::int64_t pixel) const {
+        if (!in.is_valid(pixel, classes)) return;
+        count_up(counts + formulas::atom_of(in.targets + pixel * classes, classes, parts), 1);
+    }
+};
+
+struct ListAtoms {
+    DiscrepancyList places;
+    const std::int64_t* counts;
+    double* list;
+
+    TERRANE_HOST_DEVICE void operator()(std::int64_t place) const {
+        *places.target(list, place) = static_cast<double>(counts[place]);
+    }
+};
+
+/// Lists the pixel that a slot draws: shares, or targets.
+struct DrawSlot {
+    DiscrepancyList places;
+    Inputs in;
+    const device::StepState* step;
+    double* list;
+    bool draws_targets;
+
+    TERRANE_HOST_DEVICE void operator()(std::int64_t slot) const {
+        const DiscrepancyList::Draw draw(places, *step, draws_targets ? 1 : 0);
+        const std::int64_t at = draw(slot), classes = places.classes;
+        if (at < 0 || !in.is_valid(at, classes)) return;
+        double* const place = draws_targets ? places.target(list, slot) : places.share(list, slot);
+        for (std::int64_t c = 0; c < classes; ++c) {
+            const std::int64_t i = at * classes + c;
+            place[c] = static_cast<double>(draws_targets ? in.targets[i] : in.shares[i]);
+        }
+        place[classes] = 1;
+    }
+};
+
+/// All that takes part in pairs: the drawn shares, then the target vectors, with how often each counts.
+struct Members {
+    DiscrepancyList places;
+    double* list;
+    float* vectors;  ///< [slots + targets, classes]
+    float* counts;   ///< [slots + targets]
+
+    TERRANE_HOST_DEVICE std::int64_t count() const { return places.slots + places.targets; }
+    TERRANE_HOST_DEVICE float squared_distance(std::int64_t a, std::int64_t b) const {
+        float sum = 0;
+        for (std::int64_t c = 0; c < places.classes; ++c) {
+            const float difference = vectors[a * places.classes + c] - vectors[b * places.classes + c];
+            sum += difference * difference;
+        }
+        return sum;
+    }
+};
+
+struct UnpackMember {
+    Members members;
+    std::int64_t parts;
+
+    TERRANE_HOST_DEVICE void operator()(std::int64_t i) const {
+        const DiscrepancyList& places = members.places;
+        float* own = members.vectors + i * places.classes;
+        const bool is_share = i < places.slots;
+        const double* place =
+            is_share ? places.share(members.list, i) : places.target(members.list, i - places.slots);
+        if (!is_share && !places.sampled()) {
+            formulas::vector_of_atom(i - places.slots, places.classes, parts, own);
+            members.counts[i] = static_cast<float>(place[0]);
+            return;
+        }
+        for (std::int64_t c = 0; c < places.classes; ++c) own[c] = static_cast<float>(place[c]);
+        members.counts[i] = static_cast<float>(place[places.classes]);
+    }
+};
+
+/// n, the shares, and m, the targets.
+struct CountMembers {
+    static constexpr int sums = 2;
+    Members members;
+    double* totals;
+
+    TERRANE_HOST_DEVICE void add(std::int64_t, std::int64_t i, double (&own)[2]) const {
+        own[i < members.places.slots ? 0 : 1] += static_cast<double>(members.counts[i]);
+    }
+    TERRANE_HOST_DEVICE void finish(std::int64_t, const double (&total)[2]) const {
+        totals[0] = total[0];
+        totals[1] = total[1];
+    }
+};
+
+/// Row i of all pairs: its part of T, and for a share the gradient of T.
+struct MeetAll {
+    static constexpr int threads = block_threads;
+    struct Shared {
+        double totals[block_threads];
+        float pulls[block_threads];
+        double gradient[block_threads];
+    };
+    Members members;
+    formulas::DiscrepancyKernel<float> kernel;
+    ops::KernelDiscrepancy::Estimator estimator;
+    const device::StepState* step;
+    const double* totals;  ///< n and m
+    double* rows;
+    double* gradients;  ///< [slots, classes] or null
+
+    /// How a pair enters: T, and the pull on the row's share.
+    struct Weight {
+        double on_total, on_pull;
+    };
+    TERRANE_HOST_DEVICE Weight weight(std::int64_t row, std::int64_t other) const {
+        const std::int64_t slots = members.places.slots;
+        const double n = totals[0], m = totals[1], count = static_cast<double>(members.counts[other]);
+        const bool unbiased = estimator == ops::KernelDiscrepancy::Estimator::unbiased;
+        if (row < slots && other < slots) {
+            if (count == 0 || (row == other && unbiased)) return {0, 0};
+            const double share = 1 / formulas::pair_count(estimator, n);
+            return {share, share};
+        }
+        // The cross term counts every share once, the pairs of shares each twice: its pull enters half as
+        // often.
+        if (row < slots) return {-2 * count / (n * m), -count / (n * m)};
+        if (other < slots) return {0, 0};
+        const double same = row == other && unbiased ? 1 : 0;
+        return {
+            static_cast<double>(members.counts[row]) * (count - same) / formulas::pair_count(estimator, m),
+            0};
+    }
+    /// Whether this rank adds up the row: its own shares; the targets, which all ranks know, once.
+    TERRANE_HOST_DEVICE bool takes(std::int64_t row) const {
+        const DiscrepancyList& places = members.places;
+        if (members.counts[row] == 0) return false;
+        if (!(formulas::pair_count(estimator, totals[0]) > 0) ||
+            !(formulas::pair_count(estimator, totals[1]) > 0)) {
+            return false;
+        }
+        if (row < places.slots) return DiscrepancyList::Draw(places, *step, 0)(row) >= 0;
+        return !places.global() || step->first_sample == step->pass_first;
+    }
+
+    template <typename Team>
+    TERRANE_HOST_DEVICE void operator()(Team& team, std::int64_t row) const {
+        const std::int64_t classes = members.places.classes;
+        const bool is_share = row < members.places.slots, taken = takes(row);
+        const bool pulls = is_share && gradients != nullptr;
+        team.each([&](int thread) { team.shared.totals[thread] = team.shared.gradient[thread] = 0; });
+        for (std::int64_t begin = 0; taken && begin < members.count(); begin += threads) {
+            team.each([&](int thread) {
+                const std::int64_t other = begin + thread;
+                team.shared.pulls[thread] = 0;
+                if (other >= members.count()) return;
+                const Weight own = weight(row, other);
+                if (own.on_total == 0) return;
+                const auto value = formulas::kernel_value(kernel, members.squared_distance(row, other));
+                team.shared.totals[thread] += own.on_total * static_cast<double>(value.value);
+                team.shared.pulls[thread] = static_cast<float>(2 * own.on_pull) * value.pull;
+            });
+            if (!pulls) continue;
+            team.each([&](int thread) {
+                if (thread >= classes) return;
+                for (std::int64_t i = 0; i < threads && begin + i < members.count(); ++i) {
+                    team.shared.gradient[thread] -= static_cast<double>(
+                        team.shared.pulls[i] * (members.vectors[row * classes + thread] -
+                                                members.vectors[(begin + i) * classes + thread]));
+                }
+            });
+        }
+        team.sum(team.shared.totals);
+        team.each([&](int thread) {
+            if (thread == 0) rows[row] = team.shared.totals[0];
+            if (pulls && thread < classes) gradients[row * classes + thread] = team.shared.gradient[thread];
+        });
+    }
+};
+
+struct AddRows {
+    static constexpr int sums = 1;
+    const double *rows, *list;
+    double *output, *weight;  ///< weight: W is kept for backward, or null
+
+    TERRANE_HOST_DEVICE void add(std::int64_t, std::int64_t i, double (&own)[1]) const { own[0] += rows[i]; }
+    TERRANE_HOST_DEVICE void finish(std::int64_t, const double (&total)[1]) const {
+        output[0] = total[0] * list[0];
+        output[1] = 0;
+        if (weight != nullptr) *weight = list[0];
+    }
+};
+
+struct ClearGradient {
+    FloatsOut dp;
+
+    TERRANE_HOST_DEVICE void operator()(std::int64_t i) const { dp.store(i, 0); }
+};
+
+struct ScatterGradient {
+    DiscrepancyList places;
+    const device::StepState* step;
+    const double* saved;
+    double loss_weight;
+    FloatsOut dp;
+
+    TERRANE_HOST_DEVICE void operator()(std::int64_t slot) const {
+        const std::int64_t at = DiscrepancyList::Draw(places, *step, 0)(slot);
+        if (at < 0) return;
+        for (std::int64_t c = 0; c < places.classes; ++c) {
+            dp.store(at * places.classes + c,
+                     static_cast<float>(loss_weight * saved[0] * saved[1 + slot * places.classes + c]));
+        }
+    }
+};
+
+/// Saved: the weight W, then per slot the gradient of T by the drawn shares.
+class KernelDiscrepancyPlan final : public KernelPlan<ops::KernelDiscrepancy> {
+  public:
+    KernelDiscrepancyPlan(const ops::KernelDiscrepancy& op, const device::PlanRequest& request, Queue queue)
+        : KernelPlan(op, request, queue),
+          places_(op_, input_shape(0)),
+          pixels_(1, places_.own_pixels),
+          members_(1, places_.slots + places_.targets) {
+        requirements_.gradient_terms = 1;
+        if (places_.global()) requirements_.forward_exchange = places_.size();
+        requirements_.forward_workspace = (places_.global() ? 0 : carved<double>(places_.size())) +
+                                          carved<std::int64_t>(atoms()) +
+                                          carved<float>(members_.items * places_.classes) +
+                                          carved<float>(members_.items) + carved<double>(members_.items) +
+                                          carved<double>(2) + std::max(pixels_.bytes(1), members_.bytes(2));
+        if (trains())
+            requirements_.saved =
+                static_cast<std::size_t>(1 + places_.slots * places_.classes) * sizeof(double);
+    }
+
+    void forward(const device::ForwardArguments& arguments) override {
+        Carver workspace(arguments.workspace);
+        double* list = places_.global() ? arguments.exchange : workspace.take<double>(places_.size());
+        auto* counts = workspace.take<std::int64_t>(atoms());
+        const Members members{places_, list, workspace.take<float>(members_.items * places_.classes),
+                              workspace.take<float>(members_.items)};
+        auto* rows = workspace.take<double>(members_.items);
+        auto* totals = workspace.take<double>(2);
+        auto* partials = workspace.take_doubles(0);
+        if (arguments.phase != device::Phase::after_exchange) gather(arguments, list, counts, partials);
+        if (arguments.phase == device::Phase::before_exchange) return;
+        auto* saved = trains() ? reinterpret_cast<double*>(arguments.saved) : nullptr;
+        launch(queue_, members.count(), UnpackMember{members, op_.parts});
+        launch_sums(queue_, members_, partials, CountMembers{members, totals});
+        launch_teams(
+            queue_, members.count(),
+            MeetAll{members, formulas::discrepancy_kernel<float>(op_, places_.classes), op_.estimator,
+                    arguments.step, totals, rows, saved == nullptr ? nullptr : saved + 1});
+        launch_sums(queue_, members_, partials,
+                    AddRows{rows, list, arguments.outputs[0].as<double>(), saved});
+    }
+
+    void backward(const device::BackwardArguments& arguments) override {
+        const FloatsOut dp = floats_out(arguments.input_gradients[0].view);
+        launch(queue_, input_shape(0).elements(), ClearGradient{dp});
+        launch(queue_, places_.slots,
+               ScatterGradient{places_, arguments.step, reinterpret_cast<const double*>(arguments.saved),
+                               op_.loss_weight, dp});
+    }
+
+  private:
+    std::int64_t atoms() const { return places_.sampled() ? 0 : places_.targets; }
+
+    void gather(const device::ForwardArguments& arguments, double* list, std::int64_t* counts,
+                double* partials) const {
+        const Inputs in{floats(arguments.inputs[0]), arguments.inputs[1].as<float>(),
+                        arguments.inputs[2].as<float>(), op_.void_pixels};
+        launch(queue_, places_.size(), ClearList{list, counts, places_.size(), atoms()});
+        launch_sums(queue_, pixels_, partials, PixelWeights{in, places_.classes, list});
+        launch(queue_, places_.slots, DrawSlot{places_, in, arguments.step, list, false});
+        if (places_.sampled()) {
+            launch(queue_, places_.slots, DrawSlot{places_, in, arguments.step, list, true});
+            return;
+        }
+        launch(queue_, places_.own_pixels, CountAtoms{in, places_.classes, op_.parts, counts});
+        launch(queue_, atoms(), ListAtoms{places_, counts, list});
+    }
+
+    DiscrepancyList places_;
+    SumGeometry pixels_, members_;
+};
+
+}  // namespace
+
+std::unique_ptr<device::OpPlan> make_kernels(const ops::KernelDiscrepancy& op,
+                                             const device::PlanRequest& request, Queue queue) {
+    const std::vector<TensorSpec>& inputs = request.descriptor.inputs;
+    const bool other_types = inputs[0].dtype == DType::f64 || inputs[1].dtype != DType::f32;
+    if (other_types || inputs[0].shape.channels() > most_classes) return nullptr;
+    return std::make_unique<KernelDiscrepancyPlan>(op, request, queue);
+}
+
+}  // namespace terrane::cuda

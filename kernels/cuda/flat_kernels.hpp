@@ -1,0 +1,42 @@
+#pragma once
+
+#include <vector>
+
+#include "cuda/queue.hpp"
+#include "device/backend.hpp"
+
+namespace terrane::cuda {
+
+/// Passes over the flat parameter buffers, one launch each. Numbers that a caller waits for (a sum, a flag)
+/// are copied to the host, behind everything queued before.
+class FlatKernels final : public device::FlatKernels {
+  public:
+    /// `memory` serves allocation and copies, and must outlive this; nothing is allocated before the first
+    /// use.
+    FlatKernels(Queue queue, device::Backend& memory) : queue_(queue), memory_(memory) {}
+
+    void sgd(std::span<float> parameters, std::span<const float> gradients, std::span<float> velocity,
+             std::span<const device::UpdateSegment> segments, const device::UpdateScalars& scalars) override;
+    void adamw(std::span<float> parameters, std::span<const float> gradients, std::span<float> moment1,
+               std::span<float> moment2, std::span<const device::UpdateSegment> segments,
+               const device::UpdateScalars& scalars) override;
+    double sum_of_squares(std::span<const float> values) override;
+    void blend(std::span<float> average, std::span<const float> values, double keep) override;
+    void exchange(std::span<float> a, std::span<float> b) override;
+    bool any_not_finite(std::span<const float> values) override;
+
+  private:
+    /// Device memory of at least so many bytes, kept from call to call.
+    std::byte* scratch(std::size_t bytes);
+    template <typename Work>
+    double sum(std::span<const float> values);
+    template <typename Rule>
+    void update(std::size_t elements, std::span<const device::UpdateSegment> segments,
+                const device::UpdateScalars& scalars, Rule rule);
+
+    Queue queue_;
+    device::Backend& memory_;
+    device::Buffer scratch_;
+};
+
+}  // namespace terrane::cuda

@@ -1,0 +1,55 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "cuda/engine_choices.hpp"
+#include "cuda/queue.hpp"
+#include "device/op_plan.hpp"
+
+namespace terrane::cuda {
+
+/// What cuBLASLt plans share; made when the first of them is.
+class Products;
+/// What cuDNN plans share; likewise.
+class Convolutions;
+
+/// Plans that let cuBLASLt or cuDNN do the work.
+class Libraries {
+  public:
+    Libraries(Queue queue, std::string device_name);
+    ~Libraries();
+
+    /// Null if no library takes the op; every refusal is appended to `refusals` as " NAME: REASON.".
+    std::unique_ptr<device::OpPlan> make_plan(const device::PlanRequest& request, std::string& refusals);
+
+  private:
+    Queue queue_;
+    std::string device_name_;
+    EngineChoices choices_;
+    std::shared_ptr<Products> products_;
+    std::shared_ptr<Convolutions> convolutions_;
+};
+
+// By cublaslt_plans.cpp.
+std::shared_ptr<Products> make_products(Queue queue);
+std::unique_ptr<device::OpPlan> make_product_plan(const ops::Linear& op, const device::PlanRequest& request,
+                                                  const std::shared_ptr<Products>& products,
+                                                  std::string& reason);
+std::unique_ptr<device::OpPlan> make_product_plan(const ops::MatMul& op, const device::PlanRequest& request,
+                                                  const std::shared_ptr<Products>& products,
+                                                  std::string& reason);
+
+// By cudnn_plans.cpp, or by no_cudnn.cpp where the frontend's headers are missing: then every op is refused.
+std::shared_ptr<Convolutions> make_convolutions(Queue queue, const std::string& device_name,
+                                                EngineChoices& choices);
+std::unique_ptr<device::OpPlan> make_convolution_plan(const ops::Convolution& op,
+                                                      const device::PlanRequest& request,
+                                                      const std::shared_ptr<Convolutions>& convolutions,
+                                                      std::string& reason);
+std::unique_ptr<device::OpPlan> make_convolution_plan(const ops::TransposedConvolution& op,
+                                                      const device::PlanRequest& request,
+                                                      const std::shared_ptr<Convolutions>& convolutions,
+                                                      std::string& reason);
+
+}  // namespace terrane::cuda

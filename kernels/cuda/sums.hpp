@@ -1,0 +1,241 @@
+#pragma once
+
+#include "cuda/launch.hpp"
+
+/// Sums over many elements in two stages and a fixed order, in double: bits do not depend on which block ran
+/// first.
+namespace terrane::cuda {
+
+/// How the items of each of several sums are cut into chunks, a team each.
+struct SumGeometry {
+    std::int64_t groups = 1;
+    std::int64_t items = 1;  ///< of each group
+    std::int64_t chunks = 1;
+    std::int64_t chunk_items = 1;
+
+    SumGeometry() = default;
+    SumGeometry(std::int64_t group_count, std::int64_t item_count) : groups(group_count), items(item_count) {
+        constexpr std::int64_t teams = 1056;  // 8 blocks for each of 132 multiprocessors
+        const std::int64_t wanted = std::max<std::int64_t>(1, teams / std::max<std::int64_t>(groups, 1));
+        chunks = std::clamp<std::int64_t>((items + 4 * block_threads - 1) / (4 * block_threads), 1, wanted);
+        chunk_items = (items + chunks - 1) / chunks;
+    }
+    /// Whether a warp takes a whole group, without partial sums.
+    bool is_small() const { return items <= 16 * warp_threads && groups > 1; }
+    /// Workspace for `sums` sums per group.
+    std::size_t bytes(int sums) const {
+        return is_small() ? 0 : static_cast<std::size_t>(groups * chunks * sums) * sizeof(double);
+    }
+};
+
+/// Work: `sums`, void add(group, item, double (&sums)[k]) const, void finish(group, const double (&sums)[k])
+/// const.
+template <typename Work>
+struct SumChunk {
+    static constexpr int threads = block_threads;
+    static constexpr int sums = Work::sums;
+    struct Shared {
+        double values[sums][block_threads];
+    };
+    Work work;
+    SumGeometry g;
+    double* partials;
+
+    template <typename Team>
+    TERRANE_HOST_DEVICE void operator()(Team& team, std::int64_t index) const {
+        const std::int64_t group = index / g.chunks, begin = index % g.chunks * g.chunk_items;
+        const std::int64_t end = begin + g.chunk_items < g.items ? begin + g.chunk_items : g.items;
+        team.each([&](int thread) {
+            double own[sums] = {};
+            for (std::int64_t item = begin + thread; item < end; item += threads) work.add(group, item, own);
+            for (int s = 0; s < sums; ++s) team.shared.values[s][thread] = own[s];
+        });
+        for (int s = 0; s < sums; ++s) team.sum(team.shared.values[s]);
+        team.each([&](int thread) {
+            if (thread < sums) partials[index * sums + thread] = team.shared.values[thread][0];
+        });
+    }
+};
+
+template <typename Work>
+struct SumFinish {
+    static constexpr int threads = warp_threads;
+    static constexpr int sums = Work::sums;
+    struct Shared {
+        double values[sums][warp_threads];
+    };
+    Work work;
+    std::int64_t chunks;
+    const double* partials;
+
+    template <typename Team>
+    TERRANE_HOST_DEVICE void operator()(Team& team, std::int64_t group) const {
+        team.each([&](int thread) {
+            for (int s = 0; s < sums; ++s) {
+                double own = 0;
+                for (std::int64_t chunk = thread; chunk < chunks; chunk += threads) {
+                    own += partials[(group * chunks + chunk) * sums + s];
+                }
+                team.shared.values[s][thread] = own;
+            }
+        });
+        for (int s = 0; s < sums; ++s) team.sum(team.shared.values[s]);
+        team.each([&](int thread) {
+            if (thread != 0) return;
+            double total[sums];
+            for (int s = 0; s < sums; ++s) total[s] = team.shared.values[s][0];
+            work.finish(group, total);
+        });
+    }
+};
+
+/// A whole group by one warp, where groups are small.
+template <typename Work>
+struct SmallSum {
+    static constexpr int threads = warp_threads;
+    static constexpr int sums = Work::sums;
+    struct Shared {
+        double values[sums][warp_threads];
+    };
+    Work work;
+    std::int64_t items;
+
+    template <typename Team>
+    TERRANE_HOST_DEVICE void operator()(Team& team, std::int64_t group) const {
+        team.each([&](int thread) {
+            double own[sums] = {};
+            for (std::int64_t item = thread; item < items; item += threads) work.add(group, item, own);
+            for (int s = 0; s < sums; ++s) team.shared.values[s][thread] = own[s];
+        });
+        for (int s = 0; s < sums; ++s) team.sum(team.shared.values[s]);
+        team.each([&](int thread) {
+            if (thread != 0) return;
+            double total[sums];
+            for (int s = 0; s < sums; ++s) total[s] = team.shared.values[s][0];
+            work.finish(group, total);
+        });
+    }
+};
+
+template <typename Work>
+void launch_sums(Queue queue, const SumGeometry& g, double* partials, const Work& work) {
+    if (g.is_small()) return launch_teams(queue, g.groups, SmallSum<Work>{work, g.items});
+    launch_teams(queue, g.groups * g.chunks, SumChunk<Work>{work, g, partials});
+    launch_teams(queue, g.groups, SumFinish<Work>{work, g.chunks, partials});
+}
+
+/// Sums down the columns of a matrix of `rows` rows: tiles of columns times chunks of rows, a team each.
+/// Within a team `lanes` threads stand side by side on a row, each with a few neighbouring columns.
+struct ColumnGeometry {
+    std::int64_t rows = 1, columns = 1;
+    int width = 1;  ///< columns per thread: 4, or 1 where 4 does not divide the columns
+    int lanes = 1;
+    std::int64_t tiles = 1, chunks = 1, chunk_rows = 1;
+
+    ColumnGeometry() = default;
+    ColumnGeometry(std::int64_t row_count, std::int64_t column_count)
+        : rows(row_count), columns(column_count) {
+        constexpr std::int64_t teams = 1056;
+        width = columns % 4 == 0 ? 4 : 1;
+        const std::int64_t packs = columns / width;
+        while (lanes < warp_threads && lanes < packs) lanes *= 2;
+        tiles = (packs + lanes - 1) / lanes;
+        const std::int64_t least_rows = 4 * (block_threads / lanes);
+        chunks = std::clamp<std::int64_t>((rows + least_rows - 1) / least_rows, 1,
+                                          std::max<std::int64_t>(1, teams / tiles));
+        chunk_rows = (rows + chunks - 1) / chunks;
+    }
+    std::size_t bytes(int sums) const {
+        return static_cast<std::size_t>(chunks * columns * sums) * sizeof(double);
+    }
+};
+
+/// Work: `sums`, template <int width> void add(row, column, double (&sums)[k][width]) const,
+/// void finish(column, const double (&sums)[k]) const.
+template <int width, typename Work>
+struct ColumnChunk {
+    static constexpr int threads = block_threads;
+    static constexpr int sums = Work::sums;
+    struct Shared {
+        double values[sums * width][block_threads];
+    };
+    Work work;
+    ColumnGeometry g;
+    double* partials;
+
+    template <typename Team>
+    TERRANE_HOST_DEVICE void operator()(Team& team, std::int64_t index) const {
+        const std::int64_t chunk = index / g.tiles, begin = chunk * g.chunk_rows;
+        const std::int64_t end = begin + g.chunk_rows < g.rows ? begin + g.chunk_rows : g.rows;
+        const std::int64_t first_pack = index % g.tiles * g.lanes;
+        const int row_lanes = threads / g.lanes;
+        team.each([&](int thread) {
+            const std::int64_t column = (first_pack + thread % g.lanes) * width;
+            double own[sums][width] = {};
+            if (column < g.columns) {
+                for (std::int64_t row = begin + thread / g.lanes; row < end; row += row_lanes) {
+                    work.template add<width>(row, column, own);
+                }
+            }
+            for (int v = 0; v < sums * width; ++v) team.shared.values[v][thread] = own[v / width][v % width];
+        });
+        for (int half = row_lanes / 2; half > 0; half /= 2) {
+            team.each([&](int thread) {
+                if (thread >= half * g.lanes) return;
+                for (auto& values : team.shared.values) values[thread] += values[thread + half * g.lanes];
+            });
+        }
+        team.each([&](int thread) {
+            const std::int64_t column = (first_pack + thread) * width;
+            if (thread >= g.lanes || column >= g.columns) return;
+            for (int v = 0; v < sums * width; ++v) {
+                partials[(chunk * sums + v / width) * g.columns + column + v % width] =
+                    team.shared.values[v][thread];
+            }
+        });
+    }
+};
+
+template <typename Work>
+struct ColumnFinish {
+    static constexpr int threads = warp_threads;
+    static constexpr int sums = Work::sums;
+    struct Shared {
+        double values[sums][warp_threads];
+    };
+    Work work;
+    std::int64_t columns, chunks;
+    const double* partials;
+
+    template <typename Team>
+    TERRANE_HOST_DEVICE void operator()(Team& team, std::int64_t column) const {
+        team.each([&](int thread) {
+            for (int s = 0; s < sums; ++s) {
+                double own = 0;
+                for (std::int64_t chunk = thread; chunk < chunks; chunk += threads) {
+                    own += partials[(chunk * sums + s) * columns + column];
+                }
+                team.shared.values[s][thread] = own;
+            }
+        });
+        for (int s = 0; s < sums; ++s) team.sum(team.shared.values[s]);
+        team.each([&](int thread) {
+            if (thread != 0) return;
+            double total[sums];
+            for (int s = 0; s < sums; ++s) total[s] = team.shared.values[s][0];
+            work.finish(column, total);
+        });
+    }
+};
+
+template <typename Work>
+void launch_column_sums(Queue queue, const ColumnGeometry& g, double* partials, const Work& work) {
+    if (g.width == 4) {
+        launch_teams(queue, g.tiles * g.chunks, ColumnChunk<4, Work>{work, g, partials});
+    } else {
+        launch_teams(queue, g.tiles * g.chunks, ColumnChunk<1, Work>{work, g, partials});
+    }
+    launch_teams(queue, g.columns, ColumnFinish<Work>{work, g.columns, g.chunks, partials});
+}
+
+}  // namespace terrane::cuda
