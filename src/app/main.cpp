@@ -11,6 +11,7 @@
 #include "app/start.hpp"
 #include "base/fault.hpp"
 #include "base/log.hpp"
+#include "base/signals.hpp"
 #include "comm/launch.hpp"
 #include "comm/world.hpp"
 
@@ -79,5 +80,6 @@ int run(const std::vector<std::string>& arguments) {
 
 int main(int argc, char** argv) {
     std::set_terminate(on_terminate);
+    signals::wait_in_thread();
     return run(std::vector<std::string>(argv + 1, argv + argc));
 }

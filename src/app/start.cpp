@@ -79,7 +79,8 @@ int run_command(const Command& command, comm::World& world) {
     // Errors of the configuration itself already come in the form that the command line asks for.
     config::Runtime named;
     for (const config::Assignment& assignment : command.named) {
-        if (assignment.key == "runtime.log_format" && assignment.value == "\"json\"") named.log_format = "json";
+        if (assignment.key == "runtime.log_format" && assignment.value == "\"json\"")
+            named.log_format = "json";
     }
     configure_log(named, world);
     config::Resolved resolved = resolve_configuration(command, world);
@@ -99,6 +100,10 @@ int run_command(const Command& command, comm::World& world) {
     if (command.verb->config == ConfigNeed::optional) config::check(resolved, config::Completeness::partial);
 
     comm::CoreShare cores = comm::share_cores(world, static_cast<int>(resolved.config.runtime.threads));
+    // How a rank's sums are cut into threads shows in their last bits: their number may not follow from that
+    // of the ranks.
+    if (resolved.config.runtime.deterministic == "ranks" && resolved.config.runtime.threads == 0)
+        cores.threads = 1;
     omp_set_num_threads(cores.threads);
 
     Invocation invocation(*command.verb, command.parsed, std::move(resolved), world, std::move(cores));

@@ -7,6 +7,7 @@
 #include "app/verb.hpp"
 #include "base/log.hpp"
 #include "base/process_memory.hpp"
+#include "base/signals.hpp"
 #include "data/store_source.hpp"
 #include "train/trainer.hpp"
 
@@ -26,6 +27,10 @@ class LateObserver final : public train::TrainingObserver {
     void on_step(const train::StepReport& report) override { target->on_step(report); }
     void on_evaluation(const train::EvaluationReport& report) override { target->on_evaluation(report); }
     void on_checkpoint(std::int64_t step) override { target->on_checkpoint(step); }
+    void on_saved(const train::SaveResult& result) override { target->on_saved(result); }
+    void on_skip(const train::SkipReport& report) override { target->on_skip(report); }
+    void on_divergence(const train::Divergence& divergence) override { target->on_divergence(divergence); }
+    void on_stop(const train::StopReport& report) override { target->on_stop(report); }
 };
 
 /// The folder of the run, chosen by rank 0: it holds the time and a process number.
@@ -86,6 +91,7 @@ void print_plan(const Invocation& invocation, const fs::path& folder, const tile
 
 ExitCode run_train(Invocation& invocation) {
     const auto began = std::chrono::steady_clock::now();
+    const signals::StopRequest stop;
     config::Config config = invocation.config();
     const fs::path folder = agreed_folder(invocation);
     // A run that will be replaced is not continued.
@@ -110,11 +116,11 @@ ExitCode run_train(Invocation& invocation) {
                                folder / "ckpt",
                                observer,
                                process_memory().resident};
+    setup.stop_requested = [&] { return stop.signal() != 0; };
+    setup.stop_cause = [&] { return signals::name_of(stop.signal()); };
     if (config.runtime.max_time > 0) {
-        setup.stop_requested = [&] {
-            return std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count() >
-                   config.runtime.max_time;
-        };
+        setup.deadline = began + std::chrono::duration_cast<std::chrono::steady_clock::duration>(
+                                     std::chrono::duration<double>(config.runtime.max_time));
     }
     train::Trainer trainer(setup);
     train::require_memory(setup, trainer.plan().memory, budget);
@@ -142,7 +148,16 @@ const Verb train_verb = {
     .ranks = Ranks::all,
     .config = ConfigNeed::required,
     .positional = "",
-    .options = {},
+    .options =
+        {{.name = "resume",
+          .value_name = "auto|never|FOLDER",
+          .help =
+              "what to go on from: the last good checkpoint of the run folder, nothing, or this checkpoint",
+          .key = "train.resume"},
+         {.name = "init-weights",
+          .value_name = "PATH",
+          .help = "weights to begin a new run with: a checkpoint, a .safetensors or a .pth file",
+          .key = "train.init_weights"}},
     .run = run_train,
 };
 

@@ -5,8 +5,8 @@ namespace terrane::recipe {
 namespace {
 
 graph::Program program_of(const Design& design, const Machine& machine) {
-    return {graph::plan_program(parameter_graph(design), machine.backend, design.plan),
-            machine.backend, machine.store, machine.collectives};
+    return {graph::plan_program(parameter_graph(design), machine.backend, design.plan), machine.backend,
+            machine.store, machine.collectives};
 }
 
 class SinglePassTraining final : public Training {
@@ -27,10 +27,10 @@ class SinglePassTraining final : public Training {
         graph::LossTotals sum;
         for (std::int64_t m = 0; m < batch.micro_steps; ++m) {
             batch.fill(m);
-            program_.run_training(batch.state(m, batch.step),
-                                  {.first = m == 0, .last = m + 1 == batch.micro_steps});
+            program_.run_training(batch.state(m, batch.step), batch.place(m));
             const graph::LossTotals totals = program_.losses();
             batch.passed(m, totals);
+            if (batch.shard_done) batch.shard_done(m, totals);
             sum.sum += totals.sum;
             sum.normaliser += totals.normaliser;
         }
