@@ -53,6 +53,10 @@ TERRANE_INLINE void adamw_piece(float* __restrict w, const float* __restrict g, 
     for (std::int64_t i = 0; i < count; ++i) formulas::adamw_update(w[i], g[i], m[i], v[i], factors);
 }
 
+TERRANE_INLINE void add_piece(float* __restrict sum, const float* __restrict values, std::int64_t count) {
+    for (std::int64_t i = 0; i < count; ++i) sum[i] += values[i];
+}
+
 TERRANE_INLINE void blend_piece(float* __restrict average, const float* __restrict values, std::int64_t count,
                                 float keep) {
     for (std::int64_t i = 0; i < count; ++i) average[i] = formulas::blended(average[i], values[i], keep);
@@ -146,6 +150,16 @@ void FlatKernels::blend(std::span<float> average, std::span<const float> values,
     for (std::int64_t block = 0; block < blocks_of(elements); ++block) {
         const std::int64_t first = block * block_size, last = std::min(first + block_size, elements);
         vectorised([&] { blend_piece(average.data() + first, values.data() + first, last - first, share); });
+    }
+}
+
+void FlatKernels::add(std::span<float> sum, std::span<const float> values) {
+    TERRANE_ASSERT(sum.size() == values.size(), "{} sums of {} values", sum.size(), values.size());
+    const std::int64_t elements = std::ssize(values);
+#pragma omp parallel for schedule(static)
+    for (std::int64_t block = 0; block < blocks_of(elements); ++block) {
+        const std::int64_t first = block * block_size, last = std::min(first + block_size, elements);
+        vectorised([&] { add_piece(sum.data() + first, values.data() + first, last - first); });
     }
 }
 

@@ -64,6 +64,10 @@ void RefFlatKernels::blend(std::span<float> average, std::span<const float> valu
     }
 }
 
+void RefFlatKernels::add(std::span<float> sum, std::span<const float> values) {
+    for (std::size_t i = 0; i < values.size(); ++i) sum[i] += values[i];
+}
+
 void RefFlatKernels::exchange(std::span<float> a, std::span<float> b) {
     std::swap_ranges(a.begin(), a.end(), b.begin());
 }

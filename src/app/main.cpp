@@ -13,6 +13,7 @@
 #include "base/fault.hpp"
 #include "base/hash.hpp"
 #include "base/log.hpp"
+#include "base/signals.hpp"
 #include "comm/launch.hpp"
 #include "comm/rendezvous.hpp"
 #include "comm/world.hpp"
@@ -102,5 +103,6 @@ int run(const std::vector<std::string>& arguments) {
 
 int main(int argc, char** argv) {
     std::set_terminate(on_terminate);
+    signals::wait_in_thread();
     return run(std::vector<std::string>(argv + 1, argv + argc));
 }

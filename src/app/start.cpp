@@ -101,6 +101,10 @@ int run_command(const Command& command, comm::World& world) {
     if (command.verb->config == ConfigNeed::optional) config::check(resolved, config::Completeness::partial);
 
     comm::CoreShare cores = comm::share_cores(world, static_cast<int>(resolved.config.runtime.threads));
+    // How a rank's sums are cut into threads shows in their last bits: their number may not follow from that
+    // of the ranks.
+    if (resolved.config.runtime.deterministic == "ranks" && resolved.config.runtime.threads == 0)
+        cores.threads = 1;
     omp_set_num_threads(cores.threads);
 
     Invocation invocation(*command.verb, command.parsed, std::move(resolved), world, std::move(cores));

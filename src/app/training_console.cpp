@@ -3,6 +3,8 @@
 #include <array>
 #include <nlohmann/json.hpp>
 
+#include "base/file.hpp"
+#include "base/log.hpp"
 #include "base/process_memory.hpp"
 
 namespace terrane::app {
@@ -41,6 +43,13 @@ void TrainingConsole::on_start(const train::RunReport& report) {
         console_.line(fmt::format("resume {} at step {} of {}", report.resumed_from, report.first_step,
                                   report.total_steps));
     }
+    if (report.leftovers > 0)
+        console_.line(
+            fmt::format("ckpt  removed {} half-written checkpoints of an earlier start", report.leftovers));
+    console_.line(
+        fmt::format("ckpt  {:.1f} MB each, about {:.1f} s to save; leave that much time between a signal "
+                    "and the end",
+                    static_cast<double>(report.checkpoint_bytes) / 1e6, report.checkpoint_seconds));
     if (!report.evaluation_protocol.empty()) console_.line("eval  " + report.evaluation_protocol);
     folder_->go_on_after(report.first_step);
     folder_->event("training", Json{{"first_step", report.first_step},
@@ -130,8 +139,47 @@ void TrainingConsole::on_evaluation(const train::EvaluationReport& evaluation) {
 void TrainingConsole::on_checkpoint(std::int64_t step) {
     stragglers_.pause();
     if (folder_ == nullptr) return;
-    folder_->event("checkpoint", Json{{"step", step}}.dump());
     if (row_is_pending_ && row_.step == step) row_.note += row_.note.empty() ? "checkpoint" : ", checkpoint";
+}
+
+void TrainingConsole::on_saved(const train::SaveResult& result) {
+    if (folder_ == nullptr) return;
+    if (result.failure.empty()) {
+        folder_->event("checkpoint", Json{{"step", result.step}, {"seconds", result.seconds}}.dump());
+        return;
+    }
+    log::warning("the checkpoint of step {} was not saved and will be tried again: {}", result.step,
+                 result.failure);
+    folder_->event("checkpoint_failed", Json{{"step", result.step}, {"reason", result.failure}}.dump());
+}
+
+void TrainingConsole::on_skip(const train::SkipReport& report) {
+    if (folder_ == nullptr) return;
+    const std::string consequence =
+        report.overflow ? fmt::format("the loss scale is {} now", report.loss_scale)
+                        : fmt::format("{} of at most {} in a row", report.in_row, report.limit);
+    log::warning("the {} is not finite at step {}: its update is left out ({}).{}", report.what, report.step,
+                 consequence, report.suspects);
+    folder_->event("skipped",
+                   Json{{"step", report.step}, {"what", report.what}, {"in_row", report.in_row}}.dump());
+}
+
+void TrainingConsole::on_divergence(const train::Divergence& divergence) {
+    if (folder_ == nullptr) return;
+    const std::filesystem::path file = folder_->path() / "diverged.json";
+    write_file_atomically(file, train::to_json(divergence));
+    console_.line(fmt::format("dump  {}: tiles, losses and the range of every tensor", file.string()));
+    folder_->event("diverged", Json{{"step", divergence.step}, {"what", divergence.what}}.dump());
+}
+
+void TrainingConsole::on_stop(const train::StopReport& report) {
+    if (folder_ == nullptr) return;
+    const bool time = report.cause == "time";
+    console_.line(fmt::format("{}   {} at rank {}; all ranks agreed to stop at step {}",
+                              time ? "time" : "sig ", time ? "the limit is near" : report.cause, report.rank,
+                              report.step));
+    folder_->event("stop",
+                   Json{{"step", report.step}, {"cause", report.cause}, {"rank", report.rank}}.dump());
 }
 
 void TrainingConsole::show_pending_row() {

@@ -23,6 +23,10 @@ class TrainingConsole final : public train::TrainingObserver {
     void on_step(const train::StepReport& report) override;
     void on_evaluation(const train::EvaluationReport& report) override;
     void on_checkpoint(std::int64_t step) override;
+    void on_saved(const train::SaveResult& result) override;
+    void on_skip(const train::SkipReport& report) override;
+    void on_divergence(const train::Divergence& divergence) override;
+    void on_stop(const train::StopReport& report) override;
 
     /// The last words of the run, and the event that goes with them.
     void finish(bool stopped_early);

@@ -8,6 +8,7 @@
 #include "app/verb.hpp"
 #include "base/log.hpp"
 #include "base/process_memory.hpp"
+#include "base/signals.hpp"
 #include "data/store_source.hpp"
 #include "train/trainer.hpp"
 
@@ -34,6 +35,18 @@ class LateObservers final : public train::TrainingObserver {
     }
     void on_checkpoint(std::int64_t step) override {
         for (train::TrainingObserver* target : targets) target->on_checkpoint(step);
+    }
+    void on_saved(const train::SaveResult& result) override {
+        for (train::TrainingObserver* target : targets) target->on_saved(result);
+    }
+    void on_skip(const train::SkipReport& report) override {
+        for (train::TrainingObserver* target : targets) target->on_skip(report);
+    }
+    void on_divergence(const train::Divergence& divergence) override {
+        for (train::TrainingObserver* target : targets) target->on_divergence(divergence);
+    }
+    void on_stop(const train::StopReport& report) override {
+        for (train::TrainingObserver* target : targets) target->on_stop(report);
     }
 };
 
@@ -95,6 +108,7 @@ void print_plan(const Invocation& invocation, const fs::path& folder, const tile
 
 ExitCode run_train(Invocation& invocation) {
     const auto began = std::chrono::steady_clock::now();
+    const signals::StopRequest stop;
     config::Config config = invocation.config();
     const fs::path folder = agreed_folder(invocation);
     // A run that will be replaced is not continued.
@@ -122,11 +136,11 @@ ExitCode run_train(Invocation& invocation) {
                                observers,
                                process_memory().resident};
     if (invocation.has("feature-cache")) setup.features = fs::path(config.data.tiles) / "features";
+    setup.stop_requested = [&] { return stop.signal() != 0; };
+    setup.stop_cause = [&] { return signals::name_of(stop.signal()); };
     if (config.runtime.max_time > 0) {
-        setup.stop_requested = [&] {
-            return std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count() >
-                   config.runtime.max_time;
-        };
+        setup.deadline = began + std::chrono::duration_cast<std::chrono::steady_clock::duration>(
+                                     std::chrono::duration<double>(config.runtime.max_time));
     }
     train::Trainer trainer(setup);
     train::require_memory(setup, trainer.plan().memory, budget);
@@ -158,9 +172,19 @@ const Verb train_verb = {
     .ranks = Ranks::all,
     .config = ConfigNeed::required,
     .positional = "",
-    .options = {{.name = "feature-cache",
-                 .argument = Argument::none,
-                 .help = "compute what the frozen part gives once per tile, and keep it beside the tiles"}},
+    .options =
+        {{.name = "resume",
+          .value_name = "auto|never|FOLDER",
+          .help =
+              "what to go on from: the last good checkpoint of the run folder, nothing, or this checkpoint",
+          .key = "train.resume"},
+         {.name = "init-weights",
+          .value_name = "PATH",
+          .help = "weights to begin a new run with: a checkpoint, a .safetensors or a .pth file",
+          .key = "train.init_weights"},
+         {.name = "feature-cache",
+          .argument = Argument::none,
+          .help = "compute what the frozen part gives once per tile, and keep it beside the tiles"}},
     .run = run_train,
 };
 

@@ -1,6 +1,7 @@
 #include "base/hash.hpp"
 
 #include <isa-l/crc.h>
+#include <isa-l/crc64.h>
 #include <openssl/evp.h>
 
 #include <fstream>
@@ -24,6 +25,10 @@ std::uint32_t crc32c(std::span<const std::byte> bytes, std::uint32_t previous) {
         left -= part;
     }
     return ~crc;
+}
+
+std::uint64_t crc64(std::span<const std::byte> bytes) {
+    return crc64_ecma_refl(0, reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size());
 }
 
 struct Sha256::State {

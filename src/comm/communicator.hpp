@@ -27,6 +27,9 @@ class Communicator : public device::Collectives {
     /// The text of every rank, by rank, on `root`; empty elsewhere.
     virtual std::vector<std::string> gather(const std::string& bytes, int root) = 0;
     virtual void barrier() = 0;
+    /// Sends `own` to `partner`, which does the same, and receives its values. Between the two of them only;
+    /// every rank takes part in as many such exchanges, in the same order.
+    virtual void exchange_with(int partner, std::span<const float> own, std::span<float> theirs) = 0;
 };
 
 /// The group of one rank without a message layer.

@@ -179,6 +179,23 @@ std::vector<std::string> MpiCommunicator::gather(const std::string& bytes, int r
     return texts;
 }
 
+void MpiCommunicator::exchange_with(int partner, std::span<const float> own, std::span<float> theirs) {
+    TERRANE_ASSERT(own.size() == theirs.size(), "{} values against {}", own.size(), theirs.size());
+    constexpr std::size_t piece_length = std::size_t{1} << 20;
+    constexpr int tag = 2;
+    while (!own.empty()) {
+        const std::size_t piece = std::min(own.size(), piece_length);
+        requests_.assign(2, MPI_REQUEST_NULL);
+        TERRANE_MPI_CHECK(MPI_Irecv(theirs.data(), static_cast<int>(piece), MPI_FLOAT, partner, tag, general_,
+                                    &requests_[0]));
+        TERRANE_MPI_CHECK(
+            MPI_Isend(own.data(), static_cast<int>(piece), MPI_FLOAT, partner, tag, general_, &requests_[1]));
+        complete(requests_, "exchange with a rank");
+        own = own.subspan(piece);
+        theirs = theirs.subspan(piece);
+    }
+}
+
 void MpiCommunicator::barrier() {
     MPI_Request request = MPI_REQUEST_NULL;
     TERRANE_MPI_CHECK(MPI_Ibarrier(general_, &request));

@@ -35,6 +35,7 @@ class MpiCommunicator final : public Communicator {
     std::vector<std::string> all_gather(const std::string& bytes) override;
     std::vector<std::string> gather(const std::string& bytes, int root) override;
     void barrier() override;
+    void exchange_with(int partner, std::span<const float> own, std::span<float> theirs) override;
 
     void set_timeout(std::chrono::duration<double> limit) { timeout_ = limit; }
     /// See World::set_others_work.

@@ -1,3 +1,4 @@
+#include "base/error.hpp"
 #include "comm/communicator.hpp"
 
 namespace terrane::comm {
@@ -19,6 +20,9 @@ class SelfCommunicator final : public Communicator {
     std::vector<std::string> all_gather(const std::string& bytes) override { return {bytes}; }
     std::vector<std::string> gather(const std::string& bytes, int) override { return {bytes}; }
     void barrier() override {}
+    void exchange_with(int, std::span<const float>, std::span<float>) override {
+        TERRANE_ASSERT(false, "one rank alone has no partner");
+    }
 };
 
 }  // namespace

@@ -15,7 +15,7 @@ struct Runtime {
     std::int64_t threads = 0;  ///< per rank; 0: the rank's share of the node's cores
     std::int64_t ram = 0;      ///< MB per rank that predict and planning may use; 0: 80 % of the free share
     std::uint64_t seed = 0;
-    std::string deterministic = "run";  ///< run: equal bits for equal rank and thread counts
+    std::string deterministic = "run";  ///< run: equal bits for equal rank and thread counts; ranks: for any
     std::string device = "auto";        ///< auto, cpu, cuda, ref
     std::string progress = "auto";      ///< auto, bar, line, none
     double collective_timeout = 1800;   ///< seconds

@@ -45,8 +45,11 @@ TableOf<Runtime> runtime() {
         .unit("MB")
         .at_least(0);
     table.option("seed", &Runtime::seed, "of every random number").at_least(0);
-    table.option("deterministic", &Runtime::deterministic, "run: equal bits for equal rank and thread counts")
-        .one_of({"run"});
+    table
+        .option("deterministic", &Runtime::deterministic,
+                "run: equal bits for equal rank and thread counts; ranks: training also on 1, 2, 4 ... "
+                "train.virtual_shards ranks")
+        .one_of({"run", "ranks"});
     table.option("device", &Runtime::device, "auto: the best there is")
         .one_of({"auto", "cpu", "cuda", "ref"});
     table.option("progress", &Runtime::progress, "auto: a bar on a terminal, else a line every few seconds")

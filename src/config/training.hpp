@@ -34,6 +34,8 @@ struct Train {
     std::string init_weights;            ///< checkpoint or safetensors file to start from
     std::string resume = "auto";         ///< auto, never, or a checkpoint folder
     std::int64_t prefetch = 4;           ///< batches the feeder reads ahead
+    std::int64_t max_bad_steps = 10;     ///< updates in a row that may be left out because they are not finite, less one
+    std::int64_t virtual_shards = 8;     ///< with runtime.deterministic = "ranks": parts of the global batch
     std::string recompute = "none";      ///< none, blocks: activations inside a block are computed again for backward
 };
 

@@ -68,6 +68,18 @@ TableOf<Train> train() {
         .at_least(1)
         .at_most(64);
     table
+        .option("max_bad_steps", &Train::max_bad_steps,
+                "an update whose loss or gradient is not finite is left out; this many in a row end the run")
+        .unit("updates")
+        .at_least(1)
+        .at_most(1000000);
+    table
+        .option(
+            "virtual_shards", &Train::virtual_shards,
+            "with --deterministic=ranks: parts of the global batch that are computed apart; a power of two")
+        .at_least(1)
+        .at_most(4096);
+    table
         .option("recompute", &Train::recompute,
                 "blocks: activations inside a block are computed again for backward: less memory, more time")
         .one_of({"none", "blocks"});

@@ -57,6 +57,9 @@ class FlatKernels {
     /// average = keep * average + (1 - keep) * values.
     virtual void blend(std::span<float> average, std::span<const float> values, double keep) = 0;
 
+    /// sum += values.
+    virtual void add(std::span<float> sum, std::span<const float> values) = 0;
+
     /// Exchanges the contents of two buffers of equal length.
     virtual void exchange(std::span<float> a, std::span<float> b) = 0;
 

@@ -33,8 +33,8 @@ Optimizer::Optimizer(const config::Optim& settings, std::vector<device::UpdateSe
     if (settings.ema_decay > 0) average_ = backend.allocate(bytes);
 }
 
-double Optimizer::gradient_norm(std::span<const float> gradients, std::int64_t step) const {
-    const auto frozen = [&](const device::UpdateSegment& segment) { return segment.is_frozen(step); };
+double Optimizer::norm_of_sums(std::span<const float> gradients, std::int64_t step) const {
+    const auto frozen = [&](const device::UpdateSegment& segment) { return segment.is_frozen(step + 1); };
     if (std::none_of(segments_.begin(), segments_.end(), frozen)) {
         return std::sqrt(kernels_.sum_of_squares(gradients));
     }
@@ -49,9 +49,14 @@ double Optimizer::gradient_norm(std::span<const float> gradients, std::int64_t s
 
 UpdateReport Optimizer::update(std::span<float> parameters, std::span<const float> gradients,
                                double normaliser, double rate, std::int64_t step) {
+    return update(parameters, gradients, norm_of_sums(gradients, step), normaliser, rate, step);
+}
+
+UpdateReport Optimizer::update(std::span<float> parameters, std::span<const float> gradients,
+                               double norm_of_sums, double normaliser, double rate, std::int64_t step) {
     if (normaliser == 0) return {};
     UpdateReport report;
-    report.gradient_norm = gradient_norm(gradients, step + 1) / normaliser;
+    report.gradient_norm = norm_of_sums / normaliser;
     report.finite = std::isfinite(report.gradient_norm);
     if (!report.finite) return report;
 

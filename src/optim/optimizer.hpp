@@ -30,6 +30,12 @@ class Optimizer {
     /// still frozen stay as they are and don't count for the norm.
     UpdateReport update(std::span<float> parameters, std::span<const float> gradients, double normaliser,
                         double rate, std::int64_t step);
+    /// The same with the norm that norm_of_sums() gave for these gradients and this step.
+    UpdateReport update(std::span<float> parameters, std::span<const float> gradients, double norm_of_sums,
+                        double normaliser, double rate, std::int64_t step);
+    /// L2 norm of the gradients as they are, before the division by the normaliser; segments frozen at `step`
+    /// left out.
+    double norm_of_sums(std::span<const float> gradients, std::int64_t step) const;
 
     /// The moving average of the weights starts here (does nothing without optim.ema_decay). Every update
     /// moves it: average = d * average + (1 - d) * weights with d = min(optim.ema_decay, (1 + t) / (10 + t))
@@ -49,8 +55,6 @@ class Optimizer {
     std::size_t bytes() const { return moment1_.bytes() + moment2_.bytes() + average_.bytes(); }
 
   private:
-    double gradient_norm(std::span<const float> gradients, std::int64_t step) const;
-
     enum class Kind { sgd, adam, adamw };
 
     config::Optim settings_;

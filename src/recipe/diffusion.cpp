@@ -34,19 +34,21 @@ class DiffusionTraining final : public Training {
             const std::int64_t patches = recursion_.patches(pass);
             for (std::int64_t m = 0; m < batch.micro_steps; ++m) {
                 const device::StepState state = batch.state(m, batch.step * updates() + pass);
+                graph::LossTotals shard;
                 recursion_.pass(m, pass, noise_seed(batch.seed),
                                 [&](graph::Program& program, std::int64_t patch) {
-                                    program.run_training(
-                                        state, {.first = m == 0 && patch == 0,
-                                                .last = m + 1 == batch.micro_steps && patch + 1 == patches});
+                                    program.run_training(state, batch.place(m, patch, patches));
                                     const graph::LossTotals totals = program.losses();
                                     batch.passed(m, totals);
-                                    sum.sum += totals.sum;
-                                    sum.normaliser += totals.normaliser;
+                                    shard.sum += totals.sum;
+                                    shard.normaliser += totals.normaliser;
                                 });
+                // As published, patches' gradients add up; else their mean is taken, like that of samples.
+                if (sums_patches_) shard.normaliser /= static_cast<double>(patches);
+                sum.sum += shard.sum;
+                sum.normaliser += shard.normaliser;
+                if (batch.shard_done) batch.shard_done(m, shard);
             }
-            // As published, patches' gradients add up; else their mean is taken, like that of samples.
-            if (sums_patches_) sum.normaliser /= static_cast<double>(patches);
             batch.update(sum);
         }
     }

@@ -50,27 +50,37 @@ class InputPorts {
     virtual TensorView input(const std::string& name) const = 0;
 };
 
-/// One mini-batch as the trainer hands it out. A rank's part of micro-step m are the samples
-/// [(m * ranks + rank) * batch, ... + batch) of the global batch.
+/// One mini-batch as the trainer hands it out.
 struct MiniBatch {
     std::uint64_t seed = 0;
     std::int64_t step = 0;  ///< mini-batches trained before
     std::int64_t micro_steps = 1, ranks = 1, rank = 0, batch = 1;
+    /// Index, within the global batch, of this rank's first sample of a micro-step.
+    std::function<std::int64_t(std::int64_t micro_step)> first_sample;
 
     std::function<void(std::int64_t micro_step)> fill;  ///< brings the samples into the input slots
     /// Told the loss of every pass of a micro-step.
     std::function<void(std::int64_t micro_step, const graph::LossTotals&)> passed;
+    /// If set, every micro-step is a shard of its own: it begins with new gradients, which are not summed
+    /// over the ranks, and ends with this call; what then becomes of them is the callee's part.
+    std::function<void(std::int64_t micro_step, const graph::LossTotals&)> shard_done{};
     /// Called when the summed gradients of an update are complete, with this rank's totals. Changes
     /// parameters.
     std::function<void(const graph::LossTotals&)> update;
 
-    std::int64_t first_sample(std::int64_t micro_step) const { return (micro_step * ranks + rank) * batch; }
     device::StepState state(std::int64_t micro_step, std::int64_t update_number) const {
+        const std::int64_t first = first_sample(micro_step);
         return {.seed = seed,
                 .step = update_number,
-                .first_sample = first_sample(micro_step),
-                .pass_first = micro_step * ranks * batch,
-                .pass_samples = ranks * batch};
+                .first_sample = first,
+                .pass_first = shard_done ? first : micro_step * ranks * batch,
+                .pass_samples = shard_done ? batch : ranks * batch};
+    }
+    /// Of the `inner`-th of `count` passes of a micro-step.
+    graph::MicroStep place(std::int64_t micro_step, std::int64_t inner = 0, std::int64_t count = 1) const {
+        if (shard_done) return {.first = inner == 0, .last = false};
+        return {.first = micro_step == 0 && inner == 0,
+                .last = micro_step + 1 == micro_steps && inner + 1 == count};
     }
 };
 

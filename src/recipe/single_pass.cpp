@@ -30,10 +30,10 @@ class SinglePassTraining final : public Training {
         graph::LossTotals sum;
         for (std::int64_t m = 0; m < batch.micro_steps; ++m) {
             batch.fill(m);
-            program_.run_training(batch.state(m, batch.step),
-                                  {.first = m == 0, .last = m + 1 == batch.micro_steps});
+            program_.run_training(batch.state(m, batch.step), batch.place(m));
             const graph::LossTotals totals = program_.losses();
             batch.passed(m, totals);
+            if (batch.shard_done) batch.shard_done(m, totals);
             sum.sum += totals.sum;
             sum.normaliser += totals.normaliser;
         }

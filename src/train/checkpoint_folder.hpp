@@ -19,6 +19,16 @@ class CheckpointFolder {
     const std::filesystem::path& path() const { return folder_; }
     std::filesystem::path path_of(std::int64_t step) const;
 
+    /// Makes ready for writing: removes what a killed process left half-written, and tries how long a
+    /// checkpoint of `bytes` will take. Throws Error E0901 (73, 74), and E0613 (74) if the disk has no room
+    /// for two of them (for one more, where one is there already).
+    struct Room {
+        double seconds = 0;          ///< that writing one will take, by a measurement on a part of it
+        std::uintmax_t free = 0;     ///< bytes
+        std::int64_t leftovers = 0;  ///< that were removed
+    };
+    Room prepare(std::size_t bytes);
+
     /// Creates the checkpoint of `step`; `write` puts its files into the folder it is given. Throws what
     /// `write` throws and Error E0901, after removing what was begun.
     void publish(std::int64_t step, const std::function<void(const std::filesystem::path&)>& write);
@@ -35,11 +45,12 @@ class CheckpointFolder {
     /// warned about.
     std::optional<std::int64_t> newest_good() const;
 
-    /// Removes temporary folders and all but the newest `keep` checkpoints; `last` and `best` stay and don't
-    /// count.
+    /// Removes all but the newest `keep` checkpoints; `last` and `best` stay and don't count.
     void prune(std::int64_t keep);
 
   private:
+    std::int64_t remove_leftovers();
+
     std::filesystem::path folder_;
 };
 

@@ -24,7 +24,8 @@ recipe::Design design_of(const config::Config& config, const data::TileLayout& l
 }  // namespace
 
 Evaluator::Evaluator(const config::Config& config, data::TileSource& source, std::int64_t batch,
-                     device::Backend& backend, graph::ParameterStore& store, comm::Communicator& communicator)
+                     device::Backend& backend, graph::ParameterStore& store, comm::Communicator& communicator,
+                     device::Collectives* exchange)
     : source_(source),
       batch_(batch),
       prefetch_(config.train.prefetch),
@@ -33,7 +34,7 @@ Evaluator::Evaluator(const config::Config& config, data::TileSource& source, std
       communicator_(communicator),
       seed_(config.runtime.seed),
       inference_(recipe::make_inference(design_of(config, source.layout(), batch),
-                                        {backend, store, communicator})) {}
+                                        {backend, store, exchange != nullptr ? *exchange : communicator})) {}
 
 void Evaluator::keep_predictions(std::int64_t tiles) {
     chosen_.clear();
@@ -42,6 +43,10 @@ void Evaluator::keep_predictions(std::int64_t tiles) {
 }
 
 Evaluation Evaluator::run() {
+    return *run({});
+}
+
+std::optional<Evaluation> Evaluator::run(const std::function<bool()>& stop_requested) {
     const auto begin = std::chrono::steady_clock::now();
     broadcast_states(store_, backend_, communicator_);
     inference_->parameters_changed();
@@ -53,7 +58,9 @@ Evaluation Evaluator::run() {
     const data::InputSlots slots = input_slots(*inference_, layout);
     data::Feeder feeder(source_, order, batch_, 0, prefetch_, backend_.sample_kernels());
     std::vector<std::int64_t> keys(static_cast<std::size_t>(batch_));
-    std::array<double, 2> losses{};  // sum, normaliser
+    // Sum and normaliser of every batch of every rank. Others' places are zero, so that adding them up is
+    // exact and the total below has one order, whatever the number of ranks.
+    std::vector<double> losses(static_cast<std::size_t>(2 * order.batches() * communicator_.size()));
     std::string kept;
     for (std::int64_t n = 0; n < order.batches(); ++n) {
         feeder.next(slots);
@@ -64,12 +71,23 @@ Evaluation Evaluator::run() {
         inference_->run(seed_, keys);
         keep_chosen(current, kept);
         const graph::LossTotals totals = inference_->losses();
-        losses[0] += totals.sum;
-        losses[1] += totals.normaliser;
+        const auto place = static_cast<std::size_t>(2 * (n * communicator_.size() + communicator_.rank()));
+        losses[place] = totals.sum;
+        losses[place + 1] = totals.normaliser;
+        if (stop_requested) {
+            std::array<std::int64_t, 1> votes{stop_requested() ? 1 : 0};
+            communicator_.sum(votes);
+            if (votes[0] > 0) return std::nullopt;
+        }
     }
     communicator_.sum(losses);
 
-    Evaluation result{summed_counts(), losses[1] > 0 ? losses[0] / losses[1] : 0, source_.size(), 0,
+    double sum = 0, normaliser = 0;
+    for (std::size_t i = 0; i < losses.size(); i += 2) {
+        sum += losses[i];
+        normaliser += losses[i + 1];
+    }
+    Evaluation result{summed_counts(), normaliser > 0 ? sum / normaliser : 0, source_.size(), 0,
                       gathered(kept)};
     result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     return result;

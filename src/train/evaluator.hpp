@@ -1,7 +1,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -32,9 +34,11 @@ struct Evaluation {
 class Evaluator {
   public:
     /// Builds and plans the evaluation program for `batch` tiles per rank; parameters come from `store`. All
-    /// must outlive the evaluator.
+    /// must outlive the evaluator. `exchange`: with whom a pass shares the sums that some losses need in
+    /// forward; null: all ranks.
     Evaluator(const config::Config& config, data::TileSource& source, std::int64_t batch,
-              device::Backend& backend, graph::ParameterStore& store, comm::Communicator& communicator);
+              device::Backend& backend, graph::ParameterStore& store, comm::Communicator& communicator,
+              device::Collectives* exchange = nullptr);
 
     /// From now on evaluations hand out the predictions of `tiles` tiles, the same ones every time, spread
     /// evenly over the source.
@@ -43,6 +47,9 @@ class Evaluator {
     /// Collective. First gives every rank the running statistics of rank 0: with local batch norm they
     /// differ, and the scores are those of rank 0's model, the one that is saved.
     Evaluation run();
+    /// The same, but the ranks ask each other after every batch whether to stop: nothing if one rank's
+    /// `stop_requested` said yes.
+    std::optional<Evaluation> run(const std::function<bool()>& stop_requested);
 
     std::size_t bytes() const { return inference_->bytes(); }  ///< of its programs
     /// What a score of this evaluator means, in one line.

@@ -44,6 +44,7 @@ std::string MemoryPlan::text() const {
 }
 
 std::int64_t largest_batch_within(const TrainingSetup& setup, std::size_t budget) {
+    if (setup.config.runtime.deterministic == "ranks") return 0;  // a micro-step is a shard
     const data::BatchPlan batches = data::plan_batches(setup.config.train, setup.communicator.size());
     const std::int64_t samples = batches.batch * batches.micro_steps;
     for (std::int64_t batch = batches.batch - 1; batch > 0; --batch) {
@@ -67,6 +68,8 @@ void require_memory(const TrainingSetup& setup, const MemoryPlan& plan, std::siz
             ? fmt::format("The largest batch that fits: -s train.batch={} (train.global_batch stays {} by "
                           "accumulation). Or allow more with --ram, or try train.recompute=\"blocks\".",
                           batch, setup.config.train.global_batch)
+        : setup.config.runtime.deterministic == "ranks"
+            ? "Raise train.virtual_shards, which makes micro-steps smaller, or allow more with --ram."
             : "Not even one sample at a time fits. Use a smaller augment.crop, "
               "train.recompute=\"blocks\", or allow more with --ram.");
 }

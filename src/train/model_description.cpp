@@ -66,9 +66,8 @@ void each_field(Model& model, const Field& field) {
 }
 
 Json json_of(const device::BandNormalisation& band) {
-    return {{"multiply", band.multiply}, {"add", band.add},
-            {"clip_low", band.clip_low}, {"clip_high", band.clip_high},
-            {"mean", band.mean},         {"inverse_deviation", band.inverse_deviation},
+    return {{"multiply", band.multiply},   {"add", band.add},   {"clip_low", band.clip_low},
+            {"clip_high", band.clip_high}, {"mean", band.mean}, {"inverse_deviation", band.inverse_deviation},
             {"invalid", band.invalid}};
 }
 

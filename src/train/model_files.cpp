@@ -44,17 +44,47 @@ TensorView slice_of(std::span<float> values, const graph::ParameterStore::Entry&
 
 }  // namespace
 
-void save_model(const std::filesystem::path& file, const graph::ParameterStore& store,
-                device::Backend& backend, const ModelDescription& description) {
-    HostCopies copies(backend);
-    weights::SafetensorsWriter writer;
-    for (const auto& entry : store.entries()) writer.add(entry.name, copies.of(store.parameter(entry)));
+std::vector<NamedTensor> model_tensors(const graph::ParameterStore& store) {
+    std::vector<NamedTensor> tensors;
+    for (const auto& entry : store.entries()) tensors.push_back({entry.name, store.parameter(entry)});
     for (const auto& state : store.states()) {
-        if (state.saved == graph::Saved::yes) writer.add(state.name, copies.of(state.view()));
+        if (state.saved == graph::Saved::yes) tensors.push_back({state.name, state.view()});
     }
+    return tensors;
+}
+
+std::vector<NamedTensor> moment_tensors(const graph::ParameterStore& store, optim::Optimizer& optimizer) {
+    std::vector<NamedTensor> tensors;
+    for (const optim::Optimizer::Moment& moment : optimizer.moments()) {
+        for (const auto& entry : store.entries()) {
+            if (entry.trainable == graph::Trainable::no) continue;
+            tensors.push_back({moment.name + "/" + entry.name, slice_of(moment.values, entry)});
+        }
+    }
+    return tensors;
+}
+
+void write_model(const std::filesystem::path& file, const std::vector<NamedTensor>& tensors,
+                 const ModelDescription& description) {
+    weights::SafetensorsWriter writer;
+    for (const NamedTensor& tensor : tensors) writer.add(tensor.name, tensor.tensor);
     writer.add_metadata("format", "pt");
     writer.add_metadata(model_description_key, description.to_json());
     writer.write(file);
+}
+
+void write_moments(const std::filesystem::path& file, const std::vector<NamedTensor>& tensors) {
+    weights::SafetensorsWriter writer;
+    for (const NamedTensor& tensor : tensors) writer.add(tensor.name, tensor.tensor);
+    writer.write(file);
+}
+
+void save_model(const std::filesystem::path& file, const graph::ParameterStore& store,
+                device::Backend& backend, const ModelDescription& description) {
+    HostCopies copies(backend);
+    std::vector<NamedTensor> tensors = model_tensors(store);
+    for (NamedTensor& tensor : tensors) tensor.tensor = copies.of(tensor.tensor);
+    write_model(file, tensors, description);
 }
 
 void load_model(const std::filesystem::path& file, const graph::ParameterStore& store,
@@ -77,19 +107,6 @@ void load_model(const std::filesystem::path& file, const graph::ParameterStore& 
             fmt::format("{} holds \"{}\", which the model does not have.", file.string(), tensor.name),
             "Use the configuration that the weights were trained with.");
     }
-}
-
-void save_moments(const std::filesystem::path& file, const graph::ParameterStore& store,
-                  optim::Optimizer& optimizer, device::Backend& backend) {
-    HostCopies copies(backend);
-    weights::SafetensorsWriter writer;
-    for (const optim::Optimizer::Moment& moment : optimizer.moments()) {
-        for (const auto& entry : store.entries()) {
-            if (entry.trainable == graph::Trainable::no) continue;
-            writer.add(moment.name + "/" + entry.name, copies.of(slice_of(moment.values, entry)));
-        }
-    }
-    writer.write(file);
 }
 
 void load_moments(const std::filesystem::path& file, const graph::ParameterStore& store,

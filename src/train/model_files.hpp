@@ -2,6 +2,8 @@
 
 #include <filesystem>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "device/backend.hpp"
 #include "graph/parameter_store.hpp"
@@ -10,7 +12,27 @@
 
 namespace terrane::train {
 
-/// Writes all parameters and the saved states (running statistics) by name. Throws Error E0901.
+/// A tensor by the name it has in a file.
+struct NamedTensor {
+    std::string name;
+    TensorView tensor;
+};
+/// What the model's file holds: all parameters and the saved states (running statistics), where they live.
+std::vector<NamedTensor> model_tensors(const graph::ParameterStore& store);
+/// What the optimizer's file holds: its moments as moment/parameter name, where they live. With a moving
+/// average of the weights both files are written while the average is in the store (optim::AveragedWeights):
+/// the model's file then holds the average under the parameters' own names, which is what evaluate, predict
+/// and init_weights load, and the optimizer's the trained weights as trained/parameter name. Running
+/// statistics of batch norm are those of the training passes: they are moving averages already.
+std::vector<NamedTensor> moment_tensors(const graph::ParameterStore& store, optim::Optimizer& optimizer);
+
+/// Writes tensors of host memory as a model's file. Throws Error E0901.
+void write_model(const std::filesystem::path& file, const std::vector<NamedTensor>& tensors,
+                 const ModelDescription& description);
+/// The same for the optimizer's file.
+void write_moments(const std::filesystem::path& file, const std::vector<NamedTensor>& tensors);
+
+/// Writes the model as it is now. Throws Error E0901.
 void save_model(const std::filesystem::path& file, const graph::ParameterStore& store,
                 device::Backend& backend, const ModelDescription& description);
 
@@ -19,13 +41,7 @@ void save_model(const std::filesystem::path& file, const graph::ParameterStore& 
 void load_model(const std::filesystem::path& file, const graph::ParameterStore& store,
                 device::Backend& backend);
 
-/// The moments of the optimizer as moment/parameter name. With a moving average of the weights both files are
-/// written while the average is in the store (optim::AveragedWeights): the model's file then holds the
-/// average under the parameters' own names, which is what evaluate, predict and init_weights load, and this
-/// one the trained weights as trained/parameter name. Running statistics of batch norm are those of the
-/// training passes: they are moving averages already.
-void save_moments(const std::filesystem::path& file, const graph::ParameterStore& store,
-                  optim::Optimizer& optimizer, device::Backend& backend);
+/// Reads what write_moments wrote. Throws like load_model.
 void load_moments(const std::filesystem::path& file, const graph::ParameterStore& store,
                   optim::Optimizer& optimizer, device::Backend& backend);
 

@@ -6,6 +6,8 @@
 
 #include "optim/parameter_groups.hpp"
 #include "report/metrics.hpp"
+#include "train/checkpoint_writer.hpp"
+#include "train/divergence.hpp"
 #include "train/memory_plan.hpp"
 
 namespace terrane::train {
@@ -51,6 +53,27 @@ struct RunReport {
     std::vector<optim::RuleMatch> groups;  ///< what each rule of optim.groups matched
     MemoryPlan memory;
     std::string evaluation_protocol;
+    std::int64_t checkpoint_bytes = 0;
+    double checkpoint_seconds = 0;  ///< that saving one will take; measured when the run begins, 0 before
+    std::int64_t leftovers = 0;     ///< half-written checkpoints that were removed
+};
+
+/// An update that was left out because its loss or its gradient was not finite.
+struct SkipReport {
+    std::int64_t step = 0;  ///< of the mini-batch, from 1
+    std::string what;       ///< "loss" or "gradient"
+    std::int64_t in_row = 0;
+    std::int64_t limit = 0;  ///< train.max_bad_steps
+    bool overflow = false;   ///< fp16: the loss scale was lowered, the run is not in danger
+    double loss_scale = 1;   ///< from now on
+    std::string suspects;    ///< " Tiles of rank 1: ...", or empty
+};
+
+/// Why all ranks stop at a step.
+struct StopReport {
+    std::int64_t step = 0;
+    std::int64_t rank = 0;  ///< the first that asked for it
+    std::string cause;      ///< "USR1", or "time" (runtime.max_time)
 };
 
 /// Told about everything that happens in a run, on every rank; reports are the same on all of them but for
@@ -61,7 +84,13 @@ class TrainingObserver {
     virtual void on_start(const RunReport&) {}
     virtual void on_step(const StepReport&) {}
     virtual void on_evaluation(const EvaluationReport&) {}
+    /// The numbers of a checkpoint have been taken; they are being written from now on.
     virtual void on_checkpoint(std::int64_t /*step*/) {}
+    /// On rank 0 only: the checkpoint is on the disk, or could not be written.
+    virtual void on_saved(const SaveResult&) {}
+    virtual void on_skip(const SkipReport&) {}
+    virtual void on_divergence(const Divergence&) {}
+    virtual void on_stop(const StopReport&) {}
 };
 
 }  // namespace terrane::train

@@ -21,4 +21,10 @@ void broadcast_moments(optim::Optimizer& optimizer, device::Backend& backend,
 void require_equal_parameters(const graph::ParameterStore& store, device::Backend& backend,
                               comm::Communicator& communicator);
 
+/// The same while training: a 64-bit checksum of every parameter is compared. Throws Error E0521 (80) on
+/// every rank, naming the ranks whose parameters differ from those of most ranks (from rank 0's, if there is
+/// no such majority) and the first tensors that do. Collective.
+void require_equal_replicas(const graph::ParameterStore& store, device::Backend& backend,
+                            comm::Communicator& communicator);
+
 }  // namespace terrane::train

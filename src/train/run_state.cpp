@@ -1,5 +1,6 @@
 #include "train/run_state.hpp"
 
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -65,24 +66,33 @@ std::string experiment_text(const config::Config& config) {
     copy.train.prefetch = {};
     copy.train.recompute = {};
     copy.train.init_weights = {};
+    copy.train.max_bad_steps = {};
     copy.import_rules = {};
     return config::print_toml(resolved, config::SourceComments::off) +
-           fmt::format("\n[runtime]\nseed = {}\n", seed);
+           fmt::format("\n[runtime]\nseed = {}\ndeterministic = \"{}\"\n", seed,
+                       config.runtime.deterministic);
 }
 
 std::string to_json(const RunState& state) {
-    const Json json = {{"format", format},
-                       {"step", state.step},
-                       {"best_score", state.best_score},
-                       {"best_step", state.best_step},
-                       {"plateau",
-                        {{"evaluations", state.plateau.evaluations},
-                         {"best", state.plateau.best},
-                         {"stalled", state.plateau.stalled},
-                         {"reductions", state.plateau.reductions}}},
-                       {"tiles", state.tiles},
-                       {"frozen", state.frozen},
-                       {"experiment", state.experiment}};
+    const Json json = {
+        {"format", format},
+        {"step", state.step},
+        {"best_score", state.best_score},
+        {"best_step", state.best_step},
+        {"plateau",
+         {{"evaluations", state.plateau.evaluations},
+          {"best", state.plateau.best},
+          {"stalled", state.plateau.stalled},
+          {"reductions", state.plateau.reductions}}},
+        {"shared_out", {{"ranks", state.ranks}, {"batch", state.batch}, {"micro_steps", state.micro_steps}}},
+        {"evaluation_pending", state.evaluation_pending},
+        {"since_evaluation",
+         {{"loss", state.loss_since_evaluation}, {"steps", state.steps_since_evaluation}}},
+        {"skipped", {{"in_row", state.skipped_in_row}, {"all", state.skipped}}},
+        {"loss_scale", {{"value", state.loss_scale.value}, {"good_steps", state.loss_scale.good_steps}}},
+        {"tiles", state.tiles},
+        {"frozen", state.frozen},
+        {"experiment", state.experiment}};
     return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
@@ -98,6 +108,21 @@ RunState run_state_from_json(const std::string& text, const std::string& file) {
         state.plateau = {plateau.value("evaluations", std::int64_t{0}), plateau.value("best", 0.0),
                          plateau.value("stalled", std::int64_t{0}),
                          plateau.value("reductions", std::int64_t{0})};
+        const Json shared = json.value("shared_out", Json::object());
+        state.ranks = shared.value("ranks", std::int64_t{0});
+        state.batch = shared.value("batch", std::int64_t{0});
+        state.micro_steps = shared.value("micro_steps", std::int64_t{0});
+        state.evaluation_pending = json.value("evaluation_pending", false);
+        const Json since = json.value("since_evaluation", Json::object());
+        state.loss_since_evaluation = since.value("loss", 0.0);
+        state.steps_since_evaluation = since.value("steps", std::int64_t{0});
+        const Json skipped = json.value("skipped", Json::object());
+        state.skipped_in_row = skipped.value("in_row", std::int64_t{0});
+        state.skipped = skipped.value("all", std::int64_t{0});
+        const Json scale = json.value("loss_scale", Json::object());
+        state.loss_scale = {scale.value("value", 1.0), scale.value("good_steps", std::int64_t{0})};
+        if (!(state.loss_scale.value >= 1) || !std::isfinite(state.loss_scale.value))
+            throw std::runtime_error("its loss scale is below 1");
         state.tiles = json.at("tiles").get<std::string>();
         if (json.contains("frozen")) state.frozen = json.at("frozen").get<std::vector<std::string>>();
         state.experiment = json.at("experiment").get<std::string>();

@@ -6,19 +6,29 @@
 #include <vector>
 
 #include "config/config.hpp"
+#include "optim/loss_scale.hpp"
 #include "optim/plateau.hpp"
 
 namespace terrane::train {
 
 /// Where a run stands, beside the numbers of model and optimizer: state.json of a checkpoint.
 struct RunState {
-    std::int64_t step = 0;  ///< optimizer updates made; the sampler's position follows from it
+    std::int64_t step = 0;  ///< mini-batches trained; the sampler's position follows from it
     double best_score = -1;
     std::int64_t best_step = -1;
     optim::PlateauState plateau;
-    std::string experiment;           ///< experiment_text of the run
-    std::string tiles;                ///< TileSource::identity of the training tiles
+    std::string experiment;             ///< experiment_text of the run
+    std::string tiles;                  ///< TileSource::identity of the training tiles
     std::vector<std::string> frozen{};  ///< parameters that the run leaves as they were loaded
+    /// How the run began to share its mini-batches out; one that goes on with other ranks follows it as far
+    /// as it can. 0: not known.
+    std::int64_t ranks = 0, batch = 0, micro_steps = 0;
+    bool evaluation_pending = false;  ///< the stop came before the evaluation that is due at this step
+    double loss_since_evaluation = 0;
+    std::int64_t steps_since_evaluation = 0;
+    std::int64_t skipped_in_row = 0;  ///< updates left out, one after another, as not finite
+    std::int64_t skipped = 0;         ///< updates left out in the whole run
+    optim::LossScale::State loss_scale{};
 };
 
 /// The part of the configuration that decides what is learned, as TOML. Two runs with equal texts, equal

@@ -1,9 +1,12 @@
 #include "train/trainer.hpp"
 
 #include <array>
+#include <bit>
 #include <chrono>
 #include <cmath>
+#include <limits>
 
+#include "base/fault.hpp"
 #include "base/log.hpp"
 #include "optim/parameter_groups.hpp"
 #include "optim/plateau.hpp"
@@ -15,16 +18,21 @@
 namespace terrane::train {
 
 Trainer::Outcome Trainer::run() {
+    start_saving();
     start_feeding();
     setup_.observer.on_start(plan());
-    while (state_.step < total_steps_ && !stop_agreed_) {
-        step();
-        const bool evaluated = evaluation_is_due();
-        if (evaluated) evaluate();
-        if (checkpoint_is_due(evaluated)) save(SaveFailure::warn);
+    const auto is_unfinished = [this] { return state_.step < total_steps_ || state_.evaluation_pending; };
+    while (is_unfinished() && !stop_agreed_) {
+        if (!state_.evaluation_pending) {
+            step();
+            state_.evaluation_pending = evaluation_is_due();
+        }
+        const bool evaluated = state_.evaluation_pending && !stop_agreed_ && evaluate();
+        if (checkpoint_is_due(evaluated)) save();
+        look_after_saving();
     }
-    if (saved_step_ != state_.step) save(SaveFailure::raise);
-    return state_.step < total_steps_ ? Outcome::stopped_early : Outcome::finished;
+    finish_saving();
+    return is_unfinished() ? Outcome::stopped_early : Outcome::finished;
 }
 
 // The training step: one mini-batch, which is one update for most networks and several for those that go on
@@ -32,77 +40,195 @@ Trainer::Outcome Trainer::run() {
 void Trainer::step() {
     const auto begin = std::chrono::steady_clock::now();
     const double waited_before = feeder_->wait_seconds();
+    fault::reached(fault::Place::step, state_.step + 1);
     StepReport report;
+    skipped_in_step_ = 0;
     report.rate = schedule_.rate(state_.step, state_.plateau.reductions);
-    training_->run({.seed = config_.runtime.seed,
-                    .step = state_.step,
-                    .micro_steps = batches_.micro_steps,
-                    .ranks = communicator_.size(),
-                    .rank = communicator_.rank(),
-                    .batch = batches_.batch,
-                    .fill =
-                        [this](std::int64_t micro_step) {
-                            feeder_->next(slots_);
-                            const auto current = feeder_->current();
-                            if (features_ != nullptr) features_->fill(current);
-                            draws_[static_cast<std::size_t>(micro_step)].assign(current.begin(),
-                                                                                current.end());
-                        },
-                    .passed =
-                        [this](std::int64_t micro_step, const graph::LossTotals& totals) {
-                            if (!std::isfinite(totals.sum)) note_suspects(micro_step);
-                        },
-                    .update = [this, &report](const graph::LossTotals& local) { update(local, report); }});
+    training_->run(
+        {.seed = config_.runtime.seed,
+         .step = state_.step,
+         .micro_steps = batches_.micro_steps,
+         .ranks = communicator_.size(),
+         .rank = communicator_.rank(),
+         .batch = batches_.batch,
+         .first_sample =
+             [this](std::int64_t micro_step) {
+                 return batches_.first_sample(communicator_.rank(), micro_step);
+             },
+         .fill =
+             [this](std::int64_t micro_step) {
+                 feeder_->next(slots_);
+                 const auto current = feeder_->current();
+                 if (features_ != nullptr) features_->fill(current);
+                 draws_[static_cast<std::size_t>(micro_step)].assign(current.begin(), current.end());
+             },
+         .passed =
+             [this](std::int64_t micro_step, const graph::LossTotals& totals) {
+                 losses_[static_cast<std::size_t>(micro_step)] = totals.sum;
+             },
+         .shard_done = shards_ == nullptr
+                           ? decltype(recipe::MiniBatch::shard_done){}
+                           : [this](std::int64_t shard,
+                                    const graph::LossTotals& totals) { shards_->add(shard, totals); },
+         .update = [this, &report](const graph::LossTotals& local) { update(local, report); }});
 
     report.epoch = epoch();
     report.step = ++state_.step;
-    const auto updates = static_cast<double>(training_->updates());
-    report.loss /= updates;
-    report.gradient_norm /= updates;
+    const std::int64_t updates = training_->updates() - skipped_in_step_;
+    const double none = std::numeric_limits<double>::quiet_NaN();
+    report.loss = updates > 0 ? report.loss / static_cast<double>(updates) : none;
+    report.gradient_norm = updates > 0 ? report.gradient_norm / static_cast<double>(updates) : none;
     report.samples = batches_.global_batch();
     report.io_wait = feeder_->wait_seconds() - waited_before;
-    report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-    loss_since_evaluation_ += report.loss;
-    ++steps_since_evaluation_;
+    seconds_of_step_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    report.seconds = seconds_of_step_;
+    if (updates > 0) {
+        state_.loss_since_evaluation += report.loss;
+        ++state_.steps_since_evaluation;
+    }
     setup_.observer.on_step(report);
+    if (stop_agreed_) agree_to_stop();
 }
 
 // One optimizer update. Losses and gradients are sums over pixels; only here, with the sum of weights of all
 // ranks and micro-steps at hand, they become means: N ranks with batch B do what one rank with batch N * B
-// does.
-void Trainer::update(const graph::LossTotals& local, StepReport& report) {
-    std::array<double, 3> global{local.sum, local.normaliser, setup_.stop_requested() ? 1.0 : 0.0};
+// does. What is not finite on one rank is left out by all.
+void Trainer::update(const graph::LossTotals& totals, StepReport& report) {
+    graph::LossTotals local = totals;
+    if (shards_ != nullptr) {
+        local = shards_->finish();
+        if (communicator_.rank() != 0) local = {};  // the totals are those of all ranks already
+    }
+    if (fault::armed()) [[unlikely]]
+        order_faults(local);
+    // Updates made before: what was left out does not count for bias corrections and freezing.
+    const std::int64_t number = state_.step * training_->updates() + updates_in_step_ - state_.skipped;
+    const double norm = optimizer_.norm_of_sums(store_.gradient_values(), number);
+    std::array<double, 5> global{local.sum, local.normaliser, wants_to_stop() ? 1.0 : 0.0,
+                                 std::isfinite(norm) ? 0.0 : 1.0, good_states_.look() ? 0.0 : 1.0};
     communicator_.sum(global);
-    const auto [loss_sum, normaliser, stop_votes] = global;
-    if (!std::isfinite(loss_sum)) diverged("loss");
-    const std::int64_t number = state_.step * training_->updates() + updates_in_step_;
-    const optim::UpdateReport update = optimizer_.update(store_.trainable_values(), store_.gradient_values(),
-                                                         normaliser, report.rate, number);
-    if (!update.finite) diverged("gradient");
-    training_->parameters_changed();
-    stop_agreed_ = stop_votes > 0;
+    const auto [loss_sum, normaliser, stop_votes, bad_gradients, bad_states] = global;
+    stop_agreed_ = stop_agreed_ || stop_votes > 0;
     updates_in_step_ = (updates_in_step_ + 1) % training_->updates();
+    if (!std::isfinite(loss_sum)) return skip("loss");
+    if (bad_gradients > 0) return skip("gradient");
+    if (bad_states > 0) return skip("statistics of batch norm");
+    const optim::UpdateReport update =
+        optimizer_.update(store_.trainable_values(), store_.gradient_values(), norm,
+                          normaliser * loss_scale_.value(), report.rate, number);
+    training_->parameters_changed();
+    good_states_.keep();
+    loss_scale_.good();
+    state_.skipped_in_row = 0;
     report.loss += normaliser > 0 ? loss_sum / normaliser : 0;
     report.gradient_norm += update.gradient_norm;
 }
 
-void Trainer::evaluate() {
+// The update that is not made: parameters and moments stay as they are, running statistics go back.
+void Trainer::skip(const char* what) {
+    good_states_.restore();
+    training_->parameters_changed();
+    ++state_.skipped;
+    ++skipped_in_step_;
+    SkipReport report;
+    report.step = state_.step + 1;
+    report.what = what;
+    report.limit = config_.train.max_bad_steps;
+    report.overflow = loss_scale_.overflowed();
+    report.loss_scale = loss_scale_.value();
+    if (!report.overflow) ++state_.skipped_in_row;
+    report.in_row = state_.skipped_in_row;
+    const std::vector<MicroStepRecord> everywhere = gather_records(records(), communicator_);
+    report.suspects = suspects_text(everywhere);
+    setup_.observer.on_skip(report);
+    if (report.in_row < report.limit) return;
+    setup_.observer.on_divergence(
+        {report.step, what, report.in_row, everywhere, tensor_ranges(store_, setup_.backend)});
+    throw Error(
+        ExitCode::diverged, 520,
+        fmt::format("the {} is not finite at step {} ({} in a row).{}", what, report.step,
+                    report.in_row == 1 ? "1 update" : fmt::format("{} updates", report.in_row),
+                    report.suspects),
+        "Lower optim.lr, lengthen optim.warmup_steps, set optim.clip_norm, or look at those tiles; the last "
+        "checkpoint is intact.");
+}
+
+std::vector<MicroStepRecord> Trainer::records() const {
+    std::vector<MicroStepRecord> all;
+    for (std::size_t m = 0; m < draws_.size(); ++m) {
+        MicroStepRecord record{communicator_.rank(), static_cast<std::int64_t>(m), losses_[m], {}};
+        for (const data::SampleDraw& sample : draws_[m])
+            record.tiles.push_back(setup_.training.describe(sample.tile));
+        all.push_back(std::move(record));
+    }
+    return all;
+}
+
+void Trainer::order_faults(graph::LossTotals& local) {
+    const std::int64_t step = state_.step + 1;
+    const std::span<float> gradients = store_.gradient_values();
+    const std::span<float> weights = store_.trainable_values();
+    if (fault::is_due(fault::Kind::nan_gradient, fault::Place::step, step))
+        gradients[gradients.size() / 2] = std::numeric_limits<float>::quiet_NaN();
+    if (fault::is_due(fault::Kind::infinite_loss, fault::Place::step, step))
+        local.sum = std::numeric_limits<double>::infinity();
+    if (fault::is_due(fault::Kind::flip_weight_bit, fault::Place::step, step)) {
+        float& weight = weights[weights.size() / 2];
+        weight = std::bit_cast<float>(std::bit_cast<std::uint32_t>(weight) ^ 1u);
+    }
+}
+
+bool Trainer::wants_to_stop() const {
+    if (setup_.stop_requested()) return true;
+    if (!setup_.deadline) return false;
+    // Time for one more step and for the checkpoint, both taken as somewhat slower than before.
+    constexpr double margin = 1.5;
+    const std::chrono::duration<double> left = *setup_.deadline - std::chrono::steady_clock::now();
+    return left.count() < margin * (seconds_of_step_ + save_seconds_);
+}
+
+// All ranks know that some rank wants to stop; now they learn which, and why.
+void Trainer::agree_to_stop() {
+    stop_agreed_ = true;
+    std::string cause;
+    if (setup_.stop_requested()) {
+        cause = setup_.stop_cause();
+    } else if (wants_to_stop()) {
+        cause = "time";
+    }
+    const std::vector<std::string> causes = communicator_.all_gather(cause);
+    StopReport report{state_.step, 0, setup_.deadline ? "time" : "request"};
+    for (std::size_t rank = 0; rank < causes.size(); ++rank) {
+        if (causes[rank].empty()) continue;
+        report.rank = static_cast<std::int64_t>(rank);
+        report.cause = causes[rank];
+        break;
+    }
+    setup_.observer.on_stop(report);
+}
+
+bool Trainer::evaluate() {
     // The moving average of the weights, if there is one, is what is scored and saved.
-    const Evaluation evaluation = [&] {
+    const std::optional<Evaluation> evaluation = [&] {
         const optim::AveragedWeights averaged(optimizer_, store_.trainable_values());
-        return evaluator_->run();
+        return evaluator_->run([this] { return wants_to_stop(); });
     }();
+    if (!evaluation) {
+        agree_to_stop();
+        return false;
+    }
     EvaluationReport report;
     report.step = state_.step;
     report.epoch = (state_.step - 1) / steps_per_epoch_ + 1;
-    report.training_loss = steps_since_evaluation_ > 0
-                               ? loss_since_evaluation_ / static_cast<double>(steps_since_evaluation_)
-                               : 0;
-    report.loss = evaluation.loss;
-    report.scores = report::score(evaluation.confusion);
-    report.confusion = evaluation.confusion;
-    report.seconds = evaluation.seconds;
-    report.predictions = evaluation.predictions;
+    report.training_loss =
+        state_.steps_since_evaluation > 0
+            ? state_.loss_since_evaluation / static_cast<double>(state_.steps_since_evaluation)
+            : 0;
+    report.loss = evaluation->loss;
+    report.scores = report::score(evaluation->confusion);
+    report.confusion = evaluation->confusion;
+    report.seconds = evaluation->seconds;
+    report.predictions = evaluation->predictions;
     const double score = report.scores.by_name(config_.eval.best);
     report.best = score > state_.best_score;
     if (report.best) {
@@ -110,9 +236,12 @@ void Trainer::evaluate() {
         state_.best_step = state_.step;
     }
     optim::observe(state_.plateau, config_.optim, score, report.loss);
-    loss_since_evaluation_ = 0;
-    steps_since_evaluation_ = 0;
+    state_.loss_since_evaluation = 0;
+    state_.steps_since_evaluation = 0;
+    state_.evaluation_pending = false;
+    saved_step_ = -1;  // a checkpoint of this step, if there is one, does not know of the evaluation
     setup_.observer.on_evaluation(report);
+    return true;
 }
 
 std::int64_t Trainer::epoch() const {
@@ -131,25 +260,6 @@ bool Trainer::checkpoint_is_due(bool evaluated) const {
     if (evaluated && state_.best_step == state_.step) return true;
     if (config_.checkpoint.every > 0) return state_.step % config_.checkpoint.every == 0;
     return evaluated || (evaluator_ == nullptr && state_.step % steps_per_epoch_ == 0);
-}
-
-void Trainer::note_suspects(std::int64_t micro_step) {
-    for (const data::SampleDraw& sample : draws_[static_cast<std::size_t>(micro_step)]) {
-        if (!suspects_.empty()) suspects_ += ", ";
-        suspects_ += setup_.training.describe(sample.tile);
-    }
-}
-
-void Trainer::diverged(const char* what) {
-    std::string tiles;
-    const std::vector<std::string> suspects = communicator_.all_gather(suspects_);
-    for (std::size_t rank = 0; rank < suspects.size(); ++rank) {
-        if (!suspects[rank].empty()) tiles += fmt::format(" Tiles of rank {}: {}.", rank, suspects[rank]);
-    }
-    throw Error(
-        ExitCode::diverged, 520, fmt::format("the {} is not finite at step {}.{}", what, state_.step, tiles),
-        "Lower optim.lr, lengthen optim.warmup_steps, set optim.clip_norm, or look at those tiles; the last "
-        "checkpoint is intact.");
 }
 
 }  // namespace terrane::train

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -10,16 +11,22 @@
 #include "config/config.hpp"
 #include "data/feeder.hpp"
 #include "graph/program.hpp"
+#include "optim/loss_scale.hpp"
 #include "optim/optimizer.hpp"
 #include "optim/parameter_groups.hpp"
 #include "optim/schedule.hpp"
 #include "recipe/recipe.hpp"
 #include "train/checkpoint_folder.hpp"
+#include "train/checkpoint_writer.hpp"
+#include "train/divergence.hpp"
 #include "train/evaluator.hpp"
 #include "train/feature_cache.hpp"
 #include "train/model_description.hpp"
 #include "train/observer.hpp"
 #include "train/run_state.hpp"
+#include "train/saved_states.hpp"
+#include "train/snapshot.hpp"
+#include "train/virtual_shards.hpp"
 
 namespace terrane::train {
 
@@ -35,8 +42,13 @@ struct TrainingSetup {
     std::size_t process_bytes = 0;  ///< resident before training begins; counted in the memory plan
     std::filesystem::path features =
         {};  ///< where FeatureCache keeps what frozen parts give; empty: it is not used
-    /// Asked on every rank after each step; the ranks stop together as soon as one says yes.
+    /// Asked on every rank after each step and between the batches of an evaluation; the ranks stop together
+    /// as soon as one says yes.
     std::function<bool()> stop_requested = [] { return false; };
+    /// Why, for messages: "USR1".
+    std::function<std::string()> stop_cause = [] { return std::string("request"); };
+    /// The run stops early enough to have saved its checkpoint by then.
+    std::optional<std::chrono::steady_clock::time_point> deadline{};
 };
 
 /// Trains a network: one object per run. The step is in trainer.cpp, Trainer::step.
@@ -51,8 +63,10 @@ class Trainer {
 
     enum class Outcome { finished, stopped_early };
     /// Trains (after prepare()) until the last step, or until a stop is requested; either way a complete
-    /// checkpoint is left. Collective. Throws Error E0520 (80) when the loss
-    /// or the gradient is no longer finite, naming the tiles.
+    /// checkpoint is left. Collective. Throws Error E0520 (80) when loss or gradient were not finite
+    /// train.max_bad_steps times in a row, naming the tiles; E0521 (80) when ranks no longer hold the same
+    /// parameters; E0612 (74) if the last checkpoint can't be written, E0613 (74) if there is no room for
+    /// any.
     Outcome run();
 
     /// The weights being trained (not their moving average, see optim.ema_decay) and the states.
@@ -61,41 +75,51 @@ class Trainer {
     RunReport plan() const;
 
   private:
-    enum class SaveFailure { warn, raise };
-
     void step();
     void update(const graph::LossTotals& local, StepReport& report);
-    void evaluate();
+    void skip(const char* what);
+    bool evaluate();  ///< false: a stop came before its end
+    void order_faults(graph::LossTotals& local);
+    bool wants_to_stop() const;
+    void agree_to_stop();
     void start_feeding();
     void initialise_weights();
     void load_initial_weights();  ///< from train.init_weights, on rank 0
     void resume(const std::filesystem::path& checkpoint);
     std::filesystem::path checkpoint_to_resume();
+    std::optional<RunState> state_to_resume();
+    data::BatchPlan share_out();
+    device::Collectives& exchange_of_passes();
+    bool is_same_on_all_ranks() const { return config_.runtime.deterministic == "ranks"; }
     std::set<std::string> loaded_parameters(const graph::Graph& network);
     recipe::Design frozen_design();
-    void save(SaveFailure on_failure);
-    void write_checkpoint();
+    void start_saving();
+    void save();
+    void look_after_saving();
+    void finish_saving();
+    void take_note(const SaveResult& result);
     bool evaluation_is_due() const;
     bool checkpoint_is_due(bool evaluated) const;
     std::int64_t epoch() const;  ///< of the next step, from 1
-    void note_suspects(std::int64_t micro_step);
-    [[noreturn]] void diverged(const char* what);
+    std::vector<MicroStepRecord> records() const;
 
     // Declaration order is construction order.
     TrainingSetup setup_;
     const config::Config& config_;
     comm::Communicator& communicator_;
+    CheckpointFolder checkpoints_;
+    std::filesystem::path resume_from_;  ///< the checkpoint that this run continues; empty: none
+    std::optional<RunState> resumed_;    ///< its state
     data::BatchPlan batches_;
     data::Sampler sampler_;
     data::Augmentation augmentation_;
     data::TrainingOrder order_;
     std::int64_t steps_per_epoch_;
     std::int64_t total_steps_;
-    CheckpointFolder checkpoints_;
-    std::filesystem::path resume_from_;  ///< the checkpoint that this run continues; empty: none
     RunState state_;
     recipe::Design design_;
     graph::ParameterStore store_;
+    device::SingleRank alone_;  ///< what a shard's passes exchange sums with
     std::unique_ptr<recipe::Training> training_;
     data::InputSlots slots_;
     std::unique_ptr<Evaluator> evaluator_;
@@ -103,16 +127,27 @@ class Trainer {
     optim::Schedule schedule_;
     optim::ParameterGroups groups_;
     optim::Optimizer optimizer_;
+    optim::LossScale loss_scale_;
+    SavedStates good_states_;                ///< those after the last update that was made
+    std::unique_ptr<VirtualShards> shards_;  ///< null: sums over ranks are the message layer's
     std::unique_ptr<FeatureCache> features_;  ///< null where the frozen part is computed in every step
     std::unique_ptr<data::Feeder> feeder_;    ///< made by start_feeding(), at the step where the run begins
     std::string resumed_from_;
-    std::int64_t saved_step_ = -1;
     std::int64_t updates_in_step_ = 0;  ///< made of the current mini-batch
-    double loss_since_evaluation_ = 0;
-    std::int64_t steps_since_evaluation_ = 0;
+    std::int64_t skipped_in_step_ = 0;
+    double seconds_of_step_ = 0;  ///< of the last one
     bool stop_agreed_ = false;
     std::vector<std::vector<data::SampleDraw>> draws_;  ///< of this mini-batch, per micro-step
-    std::string suspects_;  ///< tiles of this rank's batches whose loss is not finite
+    std::vector<double> losses_;                        ///< of their last passes
+
+    // Saving; all but saved_step_ on rank 0 only.
+    std::int64_t saved_step_ = -1;  ///< whose checkpoint is written or being written
+    std::unique_ptr<Snapshot> snapshot_;
+    std::unique_ptr<CheckpointWriter> writer_;
+    CheckpointFolder::Room room_;
+    double save_seconds_ = 0;     ///< on every rank: what the next one will take
+    std::int64_t retry_at_ = -1;  ///< step; -1: nothing failed
+    std::int64_t retry_after_ = 1;
 };
 
 }  // namespace terrane::train

@@ -10,16 +10,12 @@
 #include "train/rank_agreement.hpp"
 #include "train/trainer.hpp"
 
-/// Trainer's beginning and its checkpoints; the training itself is in trainer.cpp.
+/// Trainer's beginning; the training itself is in trainer.cpp, checkpoints are in trainer_saving.cpp.
 namespace terrane::train {
 
 namespace fs = std::filesystem;
 
 namespace {
-
-constexpr const char* model_file = "model.safetensors";
-constexpr const char* moments_file = "optim.safetensors";
-constexpr const char* state_file = "state.json";
 
 recipe::Design design_of(const TrainingSetup& setup, const data::BatchPlan& batches, std::int64_t crop) {
     const config::Config& config = setup.config;
@@ -42,20 +38,19 @@ optim::ParameterGroups groups_of(const graph::ParameterStore& store, const confi
     return optim::group_parameters(places, settings.groups, optim::decay_scope_from_name(settings.decay));
 }
 
+// The ranks that a run began with: they decide the rate, if ranks do.
+std::int64_t ranks_of_run(const std::optional<RunState>& resumed, std::int64_t now) {
+    return resumed && resumed->ranks > 0 ? resumed->ranks : now;
+}
+
 std::unique_ptr<Evaluator> make_evaluator(const TrainingSetup& setup, std::int64_t training_batch,
-                                          graph::ParameterStore& store) {
+                                          graph::ParameterStore& store, device::Collectives& exchange) {
     if (setup.validation == nullptr) return nullptr;
     const std::int64_t batch = setup.config.eval.batch > 0 ? setup.config.eval.batch : training_batch;
     auto evaluator = std::make_unique<Evaluator>(setup.config, *setup.validation, batch, setup.backend, store,
-                                                 setup.communicator);
+                                                 setup.communicator, &exchange);
     evaluator->keep_predictions(setup.config.report.images);
     return evaluator;
-}
-
-ModelDescription description_of(const TrainingSetup& setup, std::int64_t crop) {
-    config::Model model = nets::completed(setup.config.model);
-    if (model.vit.image == 0) model.vit.image = crop;  // what a positional embedding was trained for
-    return {model, setup.training.layout().modalities, setup.config.classes, crop};
 }
 
 }  // namespace
@@ -64,33 +59,88 @@ Trainer::Trainer(const TrainingSetup& setup)
     : setup_(setup),
       config_(setup.config),
       communicator_(setup.communicator),
-      batches_(data::plan_batches(config_.train, communicator_.size())),
+      checkpoints_(setup.checkpoints),
+      resume_from_(checkpoint_to_resume()),
+      resumed_(state_to_resume()),
+      batches_(share_out()),
       sampler_(config_.sampler, config_.runtime.seed, setup.training),
       augmentation_(config_.augment, config_.model.modality_dropout, setup.training.layout(),
                     config_.runtime.seed),
       order_(sampler_, augmentation_, batches_, communicator_.rank()),
       steps_per_epoch_(sampler_.steps_per_epoch(batches_.global_batch())),
       total_steps_(config_.train.steps > 0 ? config_.train.steps : config_.train.epochs * steps_per_epoch_),
-      checkpoints_(setup.checkpoints),
-      resume_from_(checkpoint_to_resume()),
       design_(frozen_design()),
       store_(setup.backend, recipe::parameter_graph(design_)),
-      training_(recipe::make_training(design_, {setup.backend, store_, communicator_})),
+      training_(recipe::make_training(design_, {setup.backend, store_, exchange_of_passes()})),
       slots_(input_slots(*training_, setup.training.layout())),
-      evaluator_(make_evaluator(setup, batches_.batch, store_)),
-      peak_rate_(optim::effective_rate(config_.optim, communicator_.size(), batches_.global_batch())),
+      evaluator_(make_evaluator(setup, batches_.batch, store_, exchange_of_passes())),
+      peak_rate_(optim::effective_rate(config_.optim, ranks_of_run(resumed_, communicator_.size()),
+                                       batches_.global_batch())),
       schedule_(config_.optim, peak_rate_, {total_steps_, steps_per_epoch_}),
       groups_(groups_of(store_, config_.optim)),
       optimizer_(config_.optim, groups_.segments, static_cast<std::int64_t>(store_.trainable_values().size()),
-                 setup.backend) {
+                 setup.backend),
+      loss_scale_(config_.train.precision),
+      good_states_(store_, setup.backend) {
     if (config_.optim.schedule == "plateau" && evaluator_ == nullptr) {
         throw Error(ExitCode::config_invalid, 511,
                     "optim.schedule \"plateau\" needs evaluations, but the split val has no tiles.",
                     "Give the split val some tiles or choose another schedule.");
     }
     draws_.resize(static_cast<std::size_t>(batches_.micro_steps));
+    losses_.resize(draws_.size());
+    if (communicator_.rank() == 0) snapshot_ = std::make_unique<Snapshot>(store_, optimizer_, setup.backend);
+    if (is_same_on_all_ranks()) {
+        shards_ = std::make_unique<VirtualShards>(batches_.micro_steps, store_, good_states_, setup.backend,
+                                                  communicator_);
+    }
     state_.experiment = experiment_text(config_);
     state_.tiles = setup.training.identity();
+    state_.ranks = batches_.ranks;
+    state_.batch = batches_.batch;
+    state_.micro_steps = batches_.micro_steps;
+}
+
+device::Collectives& Trainer::exchange_of_passes() {
+    if (is_same_on_all_ranks()) return alone_;
+    return communicator_;
+}
+
+// Which samples make up a micro-step decides what batch norm sees, so a run that goes on with other ranks
+// keeps to what it began with, if it can.
+data::BatchPlan Trainer::share_out() {
+    const std::int64_t ranks = communicator_.size();
+    const std::string norm = nets::completed(config_.model).norm;
+    if (is_same_on_all_ranks()) {
+        const auto refuse = [](const std::string& setting, const std::string& fix) {
+            throw Error(ExitCode::config_invalid, 509,
+                        fmt::format("--deterministic=ranks can't be had with {}.", setting), fix);
+        };
+        if (norm == "sync_batch") {
+            refuse("model.norm \"sync_batch\": the statistics are those of a shard",
+                   "Set model.norm = \"batch\" or \"group\".");
+        }
+        if (config_.optim.lr_scale == "linear_world") {
+            refuse("optim.lr_scale \"linear_world\"", "Set optim.lr_scale = \"none\" or \"linear_batch\".");
+        }
+        return data::plan_shards(config_.train, ranks);
+    }
+    if (!resumed_ || resumed_->ranks == 0 || resumed_->ranks == ranks)
+        return data::plan_batches(config_.train, ranks);
+    const data::BatchPlan before{resumed_->ranks, resumed_->batch, resumed_->micro_steps};
+    const auto groups = norm == "sync_batch" ? data::KeptGroups::all_ranks : data::KeptGroups::per_rank;
+    const std::optional<data::BatchPlan> kept = data::plan_continuation(config_.train, ranks, before, groups);
+    const data::BatchPlan plan = kept ? *kept : data::plan_batches(config_.train, ranks);
+    if (communicator_.rank() == 0) {
+        log::info(
+            "ranks {} instead of {}: {} samples per rank and micro-step instead of {}, {} micro-steps "
+            "instead "
+            "of {}; the order of the samples stays",
+            ranks, before.ranks, plan.batch, before.batch, plan.micro_steps, before.micro_steps);
+        if (!kept && norm != "group")
+            log::warning("batch norm sees other groups of samples than before: results will differ a little");
+    }
+    return plan;
 }
 
 // What a run continues has its frozen parameters written down; a new run freezes what it will load.
@@ -103,8 +153,7 @@ std::set<std::string> Trainer::loaded_parameters(const graph::Graph& network) {
                 joined += name + "\n";
             }
         } else {
-            for (const std::string& name : load_run_state(resume_from_ / state_file).frozen)
-                joined += name + "\n";
+            for (const std::string& name : resumed_->frozen) joined += name + "\n";
         }
     }
     communicator_.broadcast(joined, 0);
@@ -153,10 +202,17 @@ RunReport Trainer::plan() const {
         {"the program itself", setup_.process_bytes},
         {"parameters and states", store_.parameter_bytes() + store_.state_bytes()},
         {"gradients", store_.gradient_bytes()},
-        {"optimizer", optimizer_.bytes()},
+        {"optimizer", optimizer_.bytes() + good_states_.bytes()},
+        {"sums over shards", shards_ ? shards_->bytes() : 0},
         {"training programs", training_->bytes()},
         {"tiles read ahead", data::TileMemory(setup_.training.layout()).bytes() *
                                  static_cast<std::size_t>(batches_.batch * config_.train.prefetch)}};
+    if (snapshot_ != nullptr) {
+        report.memory.parts.push_back({"copy for checkpoints", snapshot_->bytes()});
+        report.checkpoint_bytes = static_cast<std::int64_t>(snapshot_->bytes());
+    }
+    report.checkpoint_seconds = save_seconds_;
+    report.leftovers = room_.leftovers;
     if (evaluator_ != nullptr) {
         report.memory.parts.push_back({"evaluation programs", evaluator_->bytes()});
         report.evaluation_protocol = evaluator_->protocol();
@@ -183,6 +239,8 @@ void Trainer::prepare() {
                                                                        setup_.backend, communicator_, store_,
                                                                        design_, *training_, setup_.features});
     }
+    good_states_.look();
+    good_states_.keep();
 }
 
 void Trainer::start_feeding() {
@@ -216,84 +274,6 @@ void Trainer::initialise_weights() {
         broadcast_model(store_, setup_.backend, communicator_);
     }
     optimizer_.start_average(store_.trainable_values());
-}
-
-// Rank 0 looks and decides; its answer holds for all.
-fs::path Trainer::checkpoint_to_resume() {
-    std::string found;
-    const std::string& wish = config_.train.resume;
-    if (communicator_.rank() == 0 && wish != "never") {
-        if (wish == "auto") {
-            const std::optional<std::int64_t> step = checkpoints_.newest_good();
-            if (step) found = checkpoints_.path_of(*step).string();
-        } else {
-            verify_checkpoint(wish);
-            found = wish;
-        }
-    }
-    communicator_.broadcast(found, 0);
-    return found;
-}
-
-void Trainer::resume(const fs::path& checkpoint) {
-    std::string stored;
-    if (communicator_.rank() == 0) {
-        const RunState state = load_run_state(checkpoint / state_file);
-        require_same_experiment(state, state_, checkpoint);
-        load_model(checkpoint / model_file, store_, setup_.backend);
-        load_moments(checkpoint / moments_file, store_, optimizer_, setup_.backend);
-        stored = to_json(state);
-    }
-    communicator_.broadcast(stored, 0);
-    state_ = run_state_from_json(stored, checkpoint.string());
-    broadcast_model(store_, setup_.backend, communicator_);
-    broadcast_moments(optimizer_, setup_.backend, communicator_);
-    optimizer_.exchange_average(store_.trainable_values());  // the model's file holds the average
-    saved_step_ = state_.step;
-    resumed_from_ = checkpoint.string();
-}
-
-// Rank 0 writes, the others wait for its verdict, and all act on it alike.
-void Trainer::save(SaveFailure on_failure) {
-    std::string verdict;
-    if (communicator_.rank() == 0) {
-        try {
-            write_checkpoint();
-        } catch (const Error& error) {
-            verdict = error.message() + " " + error.fix();
-        }
-    }
-    communicator_.broadcast(verdict, 0);
-    if (verdict.empty()) {
-        saved_step_ = state_.step;
-        setup_.observer.on_checkpoint(state_.step);
-        return;
-    }
-    const std::string message =
-        fmt::format("the checkpoint of step {} was not saved: {}", state_.step, verdict);
-    switch (on_failure) {
-        case SaveFailure::raise:
-            throw Error(
-                ExitCode::io_error, 612, message + " Earlier checkpoints are intact.",
-                "Free some space and run the same command again: it continues from the last checkpoint.");
-        case SaveFailure::warn:
-            // Training goes on: the next save may succeed, and stopping now would lose the steps since the
-            // last one.
-            if (communicator_.rank() == 0) log::warning("{} Training goes on.", message);
-            break;
-    }
-}
-
-void Trainer::write_checkpoint() {
-    checkpoints_.publish(state_.step, [&](const fs::path& folder) {
-        const optim::AveragedWeights averaged(optimizer_, store_.trainable_values());
-        save_model(folder / model_file, store_, setup_.backend, description_of(setup_, augmentation_.crop()));
-        save_moments(folder / moments_file, store_, optimizer_, setup_.backend);
-        save_run_state(folder / state_file, state_);
-    });
-    checkpoints_.link("last", state_.step);
-    if (state_.best_step == state_.step || evaluator_ == nullptr) checkpoints_.link("best", state_.step);
-    checkpoints_.prune(config_.checkpoint.keep);
 }
 
 }  // namespace terrane::train

@@ -21,6 +21,17 @@ TEST_CASE("CRC-32C over parts equals CRC-32C over the whole", "[base]") {
     }
 }
 
+TEST_CASE("CRC-64 gives the check value of its definition and sees every single bit", "[base]") {
+    CHECK(terrane::crc64(bytes_of("123456789")) == 0x995DC9BBDF1939FAu);
+    std::string text(1000, 'x');
+    const auto before = terrane::crc64(bytes_of(text));
+    for (char& character : text) {
+        character ^= 4;
+        CHECK(terrane::crc64(bytes_of(text)) != before);
+        character ^= 4;
+    }
+}
+
 TEST_CASE("SHA-256 gives the known digest of 'abc'", "[base]") {
     CHECK(terrane::sha256("abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 }

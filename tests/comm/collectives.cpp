@@ -175,6 +175,27 @@ TEST_CASE("texts of any length and content travel", "[comm]") {
     ranks.barrier();
 }
 
+TEST_CASE("two ranks exchange their values, however many", "[comm]") {
+    comm::Communicator& ranks = world().communicator();
+    const int partner = ranks.rank() ^ 1;
+    // With an odd number of ranks the last one has no partner and stays away.
+    if (partner < ranks.size()) {
+        for (const std::size_t length :
+             {std::size_t{0}, std::size_t{7}, std::size_t{1} << 20, (std::size_t{1} << 21) + 5}) {
+            std::vector<float> own(length), theirs(length);
+            for (std::size_t i = 0; i < length; ++i)
+                own[i] = static_cast<float>(ranks.rank() + 1) * static_cast<float>(i % 1000 + 1);
+            ranks.exchange_with(partner, own, theirs);
+            bool equal = true;
+            for (std::size_t i = 0; i < length; ++i)
+                equal =
+                    equal && theirs[i] == static_cast<float>(partner + 1) * static_cast<float>(i % 1000 + 1);
+            CHECK(equal);
+        }
+    }
+    ranks.barrier();
+}
+
 TEST_CASE("ranks that differ are refused on every rank, naming them", "[comm]") {
     CHECK_NOTHROW(world().require_equal("configuration", "same"));
     if (world().size() == 1) return;

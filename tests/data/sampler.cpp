@@ -89,6 +89,17 @@ TEST_CASE("what a step trains on depends neither on the number of ranks nor of m
     CHECK(samples_of_steps({3, 4, 1}) == alone);
     CHECK(samples_of_steps({1, 3, 4}) == alone);
     CHECK(samples_of_steps({2, 2, 3}) == alone);
+    // Shards: in the order of the ranks instead of that of the micro-steps.
+    constexpr auto shards = data::BatchPlan::Order::ranks_first;
+    CHECK(samples_of_steps({1, 3, 4, shards}) == alone);
+    const auto sorted = [](auto steps) {
+        for (auto& samples : steps) std::sort(samples.begin(), samples.end());
+        return steps;
+    };
+    CHECK(sorted(samples_of_steps({2, 3, 2, shards})) == sorted(alone));
+    const data::BatchPlan four{4, 3, 1, shards}, two{2, 3, 2, shards};
+    for (std::int64_t shard = 0; shard < 4; ++shard)
+        CHECK(two.first_sample(shard / 2, shard % 2) == four.first_sample(shard, 0));
 }
 
 TEST_CASE("balanced draws follow the documented probabilities") {

@@ -156,3 +156,17 @@ TEST_CASE("one value that is not finite is found wherever it is", "[flat]") {
         }
     }
 }
+
+TEST_CASE("adding one buffer to another is exact and symmetric", "[flat]") {
+    const auto backend = make_candidate();
+    const std::vector<double> a = drawn(elements, 5), b = drawn(elements, 6);
+    const Floats sum(*backend, a), other_way(*backend, b), first(*backend, a), second(*backend, b);
+    backend->flat_kernels().add(sum.span(), second.span());
+    backend->flat_kernels().add(other_way.span(), first.span());
+    const std::vector<double> found = sum.values();
+    CHECK(found == other_way.values());
+    for (std::size_t i = 0; i < found.size(); ++i)
+        REQUIRE(found[i] == double{static_cast<float>(a[i]) + static_cast<float>(b[i])});
+    CHECK(sum.canaries_intact());
+    CHECK(second.values() == b);
+}

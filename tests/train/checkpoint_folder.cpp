@@ -81,17 +81,15 @@ TEST_CASE("the link decides which checkpoint is the newest, so a resumed older o
     CHECK(checkpoints.newest_good() == 10);
 }
 
-TEST_CASE("pruning keeps the newest, the last and the best, and clears what a killed save left") {
+TEST_CASE("pruning keeps the newest, the last and the best") {
     test::TemporaryFolder folder;
     train::CheckpointFolder checkpoints(folder.path());
     for (const std::int64_t step : {10, 20, 30, 40, 50}) checkpoints.publish(step, write_content);
-    fs::create_directory(folder.path() / "step-00000060.tmp");
     fs::create_directory(folder.path() / "notes");
     checkpoints.link("last", 50);
     checkpoints.link("best", 20);
     checkpoints.prune(1);
     CHECK(checkpoints.steps() == std::vector<std::int64_t>{20, 40, 50});
-    CHECK_FALSE(fs::exists(folder.path() / "step-00000060.tmp"));
     CHECK(fs::exists(folder.path() / "notes"));
     checkpoints.prune(0);
     CHECK(checkpoints.steps() == std::vector<std::int64_t>{20, 50});
@@ -102,8 +100,45 @@ TEST_CASE("a checksum list that points elsewhere or holds nothing is refused") {
     train::CheckpointFolder checkpoints(folder.path());
     checkpoints.publish(1, write_content);
     const fs::path sums = checkpoints.path_of(1) / "SHA256SUMS";
+    CHECK_NOTHROW(train::verify_checkpoint(checkpoints.path_of(1)));
+    write_file_atomically(sums, read_text_file(sums) + " ");
+    CHECK_THROWS_WITH(train::verify_checkpoint(checkpoints.path_of(1)), test::contains("has changed"));
+    // As written before COMPLETE held the list's checksum.
+    write_file_atomically(checkpoints.path_of(1) / "COMPLETE", std::string_view("terrane checkpoint\n"));
     write_file_atomically(sums, std::string(64, 'a') + "  ../../etc/passwd\n");
     CHECK_THROWS_WITH(train::verify_checkpoint(checkpoints.path_of(1)), test::contains("elsewhere"));
     write_file_atomically(sums, std::string_view(""));
     CHECK_THROWS_WITH(train::verify_checkpoint(checkpoints.path_of(1)), test::contains("empty"));
+}
+
+TEST_CASE(
+    "before writing, what killed saves left is removed and nothing else, and the time to save is measured") {
+    test::TemporaryFolder folder;
+    train::CheckpointFolder checkpoints(folder.path());
+    checkpoints.publish(10, write_content);
+    checkpoints.publish(20, write_content);
+    fs::remove(checkpoints.path_of(20) / "COMPLETE");  // a removal that was interrupted
+    fs::create_directory(folder.path() / "step-00000060.tmp");
+    fs::create_directory(folder.path() / "notes");
+    const auto room = checkpoints.prepare(1000);
+    CHECK(room.leftovers == 2);
+    CHECK(room.seconds > 0);
+    CHECK(room.free > 0);
+    CHECK(checkpoints.steps() == std::vector<std::int64_t>{10});
+    CHECK(fs::exists(folder.path() / "notes"));
+    CHECK(std::distance(fs::directory_iterator(folder.path()), fs::directory_iterator{}) == 2);
+    // Nobody has an exabyte.
+    CHECK_THROWS_WITH(checkpoints.prepare(std::size_t{1} << 60), test::contains("E0613"));
+}
+
+TEST_CASE("a checkpoint that takes the place of one of the same step never leaves it missing") {
+    test::TemporaryFolder folder;
+    train::CheckpointFolder checkpoints(folder.path());
+    checkpoints.publish(10, write_content);
+    checkpoints.publish(10, [](const fs::path& target) {
+        write_file_atomically(target / "model.safetensors", std::string_view("other numbers"));
+    });
+    CHECK_NOTHROW(train::verify_checkpoint(checkpoints.path_of(10)));
+    CHECK(read_text_file(checkpoints.path_of(10) / "model.safetensors") == "other numbers");
+    CHECK(std::distance(fs::directory_iterator(folder.path()), fs::directory_iterator{}) == 1);
 }

@@ -1,3 +1,11 @@
+#include <mpi.h>
+
+#include <cmath>
+#include <cstring>
+
+#include "base/error.hpp"
+#include "base/fault.hpp"
+#include "comm/mpi_communicator.hpp"
 #include "support/catch.hpp"
 #include "support/one_step.hpp"
 #include "train/network_setup.hpp"
@@ -95,4 +103,63 @@ TEST_CASE("a stop that one rank asks for stops all ranks at the same step") {
     CHECK(trainer.run() == train::Trainer::Outcome::stopped_early);
     CHECK(recorder.steps.size() == 2);
     CHECK(recorder.checkpoints == std::vector<std::int64_t>{2});
+}
+
+TEST_CASE("an update that is not finite on one rank is left out by all") {
+    AllRanks all;
+    const int last = all.communicator.size() - 1;
+    const test::Faults faults(fmt::format("nan_gradient@step=1;rank={}", last), all.communicator.rank());
+    config::Config config = twelve_at_once();
+    test::SyntheticSource training(20, 32, 3);
+    const auto backend = ref::make_ref_backend();
+    test::Recorder recorder;
+    test::TemporaryFolder folder;
+    config.train.steps = 2;
+    train::TrainingSetup setup{config,           training,      nullptr, *backend,
+                               all.communicator, folder.path(), recorder};
+    train::Trainer trainer(setup);
+    trainer.prepare();
+    trainer.run();
+    REQUIRE(recorder.skips.size() == 1);
+    CHECK(recorder.skips[0].step == 1);
+    CHECK(recorder.steps.size() == 2);
+    CHECK(std::isfinite(recorder.steps[1].loss));
+    const auto bytes = test::bytes_of(trainer.store());
+    const std::string mine(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    for (const std::string& theirs : all.communicator.all_gather(mine)) CHECK(theirs == mine);
+}
+
+TEST_CASE("a rank whose weights drift from the others' is found at the next checkpoint and named") {
+    AllRanks all;
+    const int ranks = all.communicator.size();
+    const test::Faults faults(fmt::format("flip_weight_bit@step=2;rank={}", ranks - 1),
+                              all.communicator.rank());
+    config::Config config = twelve_at_once();
+    config.train.steps = 6;
+    config.checkpoint.every = 3;
+    test::SyntheticSource training(20, 32, 3);
+    const auto backend = ref::make_ref_backend();
+    test::Recorder recorder;
+    test::TemporaryFolder folder;
+    train::TrainingSetup setup{config,           training,      nullptr, *backend,
+                               all.communicator, folder.path(), recorder};
+    train::Trainer trainer(setup);
+    trainer.prepare();
+    if (ranks == 1) {
+        CHECK(trainer.run() == train::Trainer::Outcome::finished);
+        return;
+    }
+    try {
+        trainer.run();
+        FAIL("the drift went unnoticed");
+    } catch (const Error& error) {
+        CHECK(error.exit_code() == ExitCode::diverged);
+        CHECK(error.number() == 521);
+        // With two ranks nobody knows which is right; rank 0 is taken as such.
+        CHECK_THAT(error.message(),
+                   test::contains(fmt::format("rank {} holds other parameters than rank 0", ranks - 1)));
+        CHECK_THAT(error.message(), test::contains("tensors differ, first "));
+    }
+    CHECK(recorder.steps.size() == 3);
+    CHECK(recorder.checkpoints.empty());
 }

@@ -11,38 +11,8 @@
 #include "weights/safetensors.hpp"
 
 using namespace terrane;
+using test::Run;
 using train::Trainer;
-
-namespace {
-
-struct Run {
-    explicit Run(std::int64_t tiles = 10) : training(tiles, 32, 3) {}
-
-    test::SyntheticSource training;
-    test::SyntheticSource validation{3, 32, 3};
-    std::unique_ptr<device::Backend> backend = ref::make_ref_backend();
-    std::unique_ptr<comm::Communicator> communicator = comm::self_communicator();
-    test::Recorder recorder;
-    std::int64_t stop_at = -1;
-
-    Trainer::Outcome outcome = Trainer::Outcome::finished;
-    std::vector<std::byte> model;
-
-    /// Trains and keeps the resulting bytes.
-    Run& train(const config::Config& config, const std::filesystem::path& folder) {
-        train::TrainingSetup setup{config, training, &validation, *backend, *communicator, folder, recorder};
-        setup.stop_requested = [this] {
-            return static_cast<std::int64_t>(recorder.steps.size()) + 1 == stop_at;
-        };
-        Trainer trainer(setup);
-        trainer.prepare();
-        outcome = trainer.run();
-        model = test::bytes_of(trainer.store());
-        return *this;
-    }
-};
-
-}  // namespace
 
 TEST_CASE("a small network learns one batch by heart") {
     test::TemporaryFolder folder;
@@ -82,8 +52,11 @@ TEST_CASE("a run that was stopped and resumed ends with the bits of one that was
     config.model.dropout = 0.2;
     config.optim.clip_norm = 1;
     config.optim.warmup_steps = 2;
-    config.eval.every_steps = 2;
+    config.eval.every_steps = 3;
     const auto name = GENERATE("adamw", "sgd", "adam");
+    // Asked to stop in step 2; in step 3, before the evaluation that is due then; within that evaluation.
+    const auto [stop_at, steps_made] = GENERATE(table<std::int64_t, std::size_t>({{2, 2}, {3, 3}, {4, 3}}));
+    CAPTURE(name, stop_at);
     config.optim.name = name;
     if (config.optim.name == "adam") {  // everything that has a memory
         config.optim.ema_decay = 0.9;
@@ -97,15 +70,24 @@ TEST_CASE("a run that was stopped and resumed ends with the bits of one that was
     CHECK(uninterrupted.outcome == Trainer::Outcome::finished);
 
     Run before;
-    before.stop_at = 3;
+    before.stop_at = stop_at;
     before.train(config, parts.path());
     CHECK(before.outcome == Trainer::Outcome::stopped_early);
-    CHECK(before.recorder.steps.size() == 3);
-    CHECK(before.recorder.checkpoints.back() == 3);
+    CHECK(before.recorder.steps.size() == steps_made);
+    CHECK(before.recorder.checkpoints.back() == static_cast<std::int64_t>(steps_made));
+    CHECK(before.recorder.evaluations.empty());
+    REQUIRE(before.recorder.stops.size() == 1);
+    CHECK(before.recorder.stops[0].step == static_cast<std::int64_t>(steps_made));
     Run after;
     after.train(config, parts.path());
-    CHECK(after.recorder.start.first_step == 3);
-    CHECK(after.recorder.steps.size() == 3);
+    CHECK(after.recorder.start.first_step == static_cast<std::int64_t>(steps_made));
+    CHECK(after.recorder.steps.size() == 6 - steps_made);
+    REQUIRE(after.recorder.evaluations.size() == 2);
+    for (std::size_t i = 0; i < 2; ++i) {
+        CHECK(after.recorder.evaluations[i].training_loss ==
+              uninterrupted.recorder.evaluations[i].training_loss);
+        CHECK(after.recorder.evaluations[i].best == uninterrupted.recorder.evaluations[i].best);
+    }
     CHECK(after.outcome == Trainer::Outcome::finished);
     CHECK(after.model == uninterrupted.model);
     CHECK(after.recorder.steps.back().loss == uninterrupted.recorder.steps.back().loss);
@@ -219,7 +201,9 @@ TEST_CASE("a loss that is not finite ends the run with code 80 and the tiles") {
     } catch (const Error& error) {
         CHECK(error.exit_code() == ExitCode::diverged);
         CHECK(error.number() == 520);
-        CHECK_THAT(error.message(), test::contains("is not finite at step"));
+        CHECK_THAT(error.message(),
+                   test::contains("is not finite at step") && test::contains("10 updates in a row"));
+        CHECK_THAT(error.message(), test::contains("Tiles of rank 0: synthetic tile"));
     }
 }
 

@@ -1,0 +1,101 @@
+#include "base/signals.hpp"
+
+#include <pthread.h>
+#include <signal.h>
+
+#include <atomic>
+#include <system_error>
+#include <thread>
+
+#include "base/error.hpp"
+#include "base/log.hpp"
+
+namespace terrane::signals {
+
+namespace {
+
+std::atomic<bool> stops_by_itself{false};  // whether a StopRequest lives
+std::atomic<int> kept{0};                  // the signal it found
+
+sigset_t stop_signals() {
+    sigset_t set;
+    sigemptyset(&set);
+    for (const int signal : {SIGUSR1, SIGUSR2, SIGTERM, SIGINT}) sigaddset(&set, signal);
+    return set;
+}
+
+// Ends the process by the signal itself, so that whoever started it sees the cause.
+[[noreturn]] void end_by(int signal) {
+    ::signal(signal, SIG_DFL);
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, signal);
+    pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
+    ::raise(signal);
+    std::_Exit(128 + signal);
+}
+
+void take(int signal) {
+    const bool insists = signal == SIGTERM || signal == SIGINT;
+    if (stops_by_itself.load()) {
+        int none = 0;
+        if (kept.compare_exchange_strong(none, signal)) return;
+        if (!insists) return;
+        log::warning("{} after {}: ending at once; the last complete checkpoint stays", name_of(signal),
+                     name_of(none));
+        end_by(signal);
+    }
+    if (!insists) {
+        log::warning("{}: there is nothing to stop early here; going on", name_of(signal));
+        return;
+    }
+    log::warning("ended by {}; what is unfinished has its temporary name only", name_of(signal));
+    end_by(signal);
+}
+
+[[noreturn]] void wait_for_signals() {
+    const sigset_t set = stop_signals();
+    for (;;) {
+        int signal = 0;
+        if (sigwait(&set, &signal) == 0) take(signal);
+    }
+}
+
+}  // namespace
+
+void wait_in_thread() {
+    const sigset_t set = stop_signals();
+    const int failed = pthread_sigmask(SIG_BLOCK, &set, nullptr);
+    TERRANE_ASSERT(failed == 0, "signals can't be blocked: {}", std::system_category().message(failed));
+    std::thread(wait_for_signals).detach();
+}
+
+StopRequest::StopRequest() {
+    kept = 0;
+    stops_by_itself = true;
+}
+
+StopRequest::~StopRequest() {
+    stops_by_itself = false;
+}
+
+int StopRequest::signal() const noexcept {
+    return kept.load(std::memory_order_relaxed);
+}
+
+std::string name_of(int signal) {
+    switch (signal) {
+        case SIGUSR1:
+            return "USR1";
+        case SIGUSR2:
+            return "USR2";
+        case SIGTERM:
+            return "TERM";
+        case SIGINT:
+            return "INT";
+        default:
+            return fmt::format("signal {}", signal);
+    }
+}
+
+}  // namespace terrane::signals
