@@ -29,8 +29,7 @@ EngineChoices::EngineChoices(std::filesystem::path file) : file_(std::move(file)
         }
     } catch (const std::exception& error) {
         choices_.clear();
-        log::warning(
-            fmt::format("{} is not understood and will be written anew: {}", file_.string(), error.what()));
+        log::warning("{} is not understood and will be written anew: {}", file_.string(), error.what());
     }
 }
 
@@ -47,7 +46,7 @@ void EngineChoices::keep(const std::string& key, const std::string& engine) {
         const nlohmann::json content{{"format", 1}, {"choices", choices_}};
         write_file_atomically(file_, content.dump(1) + "\n");
     } catch (const std::exception& error) {
-        log::warning(fmt::format("engine choices are not kept: {}", error.what()));
+        log::warning("engine choices are not kept: {}", error.what());
         file_.clear();
     }
 }

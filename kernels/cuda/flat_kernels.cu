@@ -132,6 +132,20 @@ struct Blend {
     }
 };
 
+struct AddTo {
+    float* sum;
+    const float* values;
+
+    template <int width>
+    TERRANE_HOST_DEVICE void apply(std::int64_t first) const {
+        float so_far[width], more[width];
+        load<width>(sum, first, so_far);
+        load<width>(values, first, more);
+        for (int i = 0; i < width; ++i) so_far[i] += more[i];
+        store<width>(sum, first, so_far);
+    }
+};
+
 struct Exchange {
     float *a, *b;
 
@@ -217,6 +231,10 @@ bool FlatKernels::any_not_finite(std::span<const float> values) {
 void FlatKernels::blend(std::span<float> average, std::span<const float> values, double keep) {
     launch_elements<float>(queue_, count_of(values),
                            Blend{average.data(), values.data(), static_cast<float>(keep)});
+}
+
+void FlatKernels::add(std::span<float> sum, std::span<const float> values) {
+    launch_elements<float>(queue_, count_of(values), AddTo{sum.data(), values.data()});
 }
 
 void FlatKernels::exchange(std::span<float> a, std::span<float> b) {

@@ -22,6 +22,7 @@ class FlatKernels final : public device::FlatKernels {
                const device::UpdateScalars& scalars) override;
     double sum_of_squares(std::span<const float> values) override;
     void blend(std::span<float> average, std::span<const float> values, double keep) override;
+    void add(std::span<float> sum, std::span<const float> values) override;
     void exchange(std::span<float> a, std::span<float> b) override;
     bool any_not_finite(std::span<const float> values) override;
 

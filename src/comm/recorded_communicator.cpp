@@ -70,6 +70,9 @@ std::vector<std::string> RecordedCommunicator::all_gather(const std::string& byt
 std::vector<std::string> RecordedCommunicator::gather(const std::string& bytes, int root) {
     return recorded("gather", bytes.size(), [&] { return inner_.gather(bytes, root); });
 }
+void RecordedCommunicator::exchange_with(int partner, std::span<const float> own, std::span<float> theirs) {
+    recorded("exchange with a rank", own.size_bytes(), [&] { inner_.exchange_with(partner, own, theirs); });
+}
 void RecordedCommunicator::barrier() {
     recorded("barrier", 0, [&] { inner_.barrier(); });
 }

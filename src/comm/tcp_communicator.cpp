@@ -116,6 +116,16 @@ class TcpCommunicator::Mesh final : public gloo::Context {
         gloo::allgatherv(options);
     }
 
+    /// The number-th exchange between the two.
+    void exchange(int partner, std::vector<float>& own, std::vector<float>& theirs, std::uint32_t number) {
+        const auto out = createUnboundBuffer(own.data(), own.size() * sizeof(float));
+        const auto in = createUnboundBuffer(theirs.data(), theirs.size() * sizeof(float));
+        in->recv(partner, (std::uint64_t{0x7d} << 56) | number);
+        out->send(partner, (std::uint64_t{0x7d} << 56) | number);
+        out->waitSend();
+        in->waitRecv();
+    }
+
     void send(std::string bytes, int to, std::uint32_t tag) {
         const auto buffer = createUnboundBuffer(bytes.data(), bytes.size());
         buffer->send(to, slot(tag));
@@ -241,12 +251,14 @@ TcpCommunicator::TcpCommunicator(int rank, int size, const std::string& address,
     mesh_->set_self(mesh_);
     general_ = std::make_unique<Lane>(mesh_, 0);
     buckets_ = std::make_unique<Lane>(mesh_, 1);
+    pairs_ = std::make_unique<Lane>(mesh_, 0);
+    exchanges_.resize(static_cast<std::size_t>(size));
 }
 
 TcpCommunicator::~TcpCommunicator() {
     // A collective that was given up can't be called off: Gloo has nothing that wakes who waits for a rank
     // that has gone quiet. The process is about to end; until then the thread, and what it works with, stay.
-    for (std::unique_ptr<Lane>* lane : {&general_, &buckets_}) {
+    for (std::unique_ptr<Lane>* lane : {&general_, &buckets_, &pairs_}) {
         if (*lane && !(*lane)->idle()) (void)lane->release();
     }
 }
@@ -368,6 +380,19 @@ std::vector<std::string> TcpCommunicator::gather(const std::string& bytes, int r
         }
     });
     return std::move(*texts);
+}
+
+// A lane of its own: its tags do not count, so that ranks that have no partner do not fall behind.
+void TcpCommunicator::exchange_with(int partner, std::span<const float> own, std::span<float> theirs) {
+    TERRANE_ASSERT(own.size() == theirs.size(), "{} values against {}", own.size(), theirs.size());
+    if (own.empty()) return;
+    const auto out = std::make_shared<std::vector<float>>(own.begin(), own.end());
+    const auto in = std::make_shared<std::vector<float>>(theirs.size());
+    const std::uint32_t number = exchanges_[static_cast<std::size_t>(partner)]++;
+    const std::int64_t job = pairs_->post(
+        [=](Mesh& mesh, std::uint32_t) { mesh.exchange(partner, *out, *in, number); });
+    complete(*pairs_, job, "exchange with a rank");
+    std::copy(in->begin(), in->end(), theirs.begin());
 }
 
 void TcpCommunicator::barrier() {

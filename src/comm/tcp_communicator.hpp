@@ -39,6 +39,7 @@ class TcpCommunicator final : public Communicator {
     std::vector<std::string> all_gather(const std::string& bytes) override;
     std::vector<std::string> gather(const std::string& bytes, int root) override;
     void barrier() override;
+    void exchange_with(int partner, std::span<const float> own, std::span<float> theirs) override;
 
     void set_timeout(std::chrono::duration<double> limit) { timeout_ = limit; }
     /// See World::set_others_work.
@@ -66,7 +67,8 @@ class TcpCommunicator final : public Communicator {
     std::chrono::duration<double> timeout_;
     std::function<bool()> others_work_;
     std::shared_ptr<Mesh> mesh_;
-    std::unique_ptr<Lane> general_, buckets_;
+    std::unique_ptr<Lane> general_, buckets_, pairs_;
+    std::vector<std::uint32_t> exchanges_;  ///< made so far, by partner: ranks without one stay away
     std::vector<Started> started_;
 };
 
