@@ -1,4 +1,6 @@
 // Batch normalisation: statistics by column sums, then one pass over memory.
+#include <cmath>
+
 #include "cuda/plans.hpp"
 #include "cuda/sums.hpp"
 #include "formulas/norm.hpp"
@@ -37,17 +39,17 @@ struct ChannelFinish {
             formulas::running_value(static_cast<double>(running_mean[c]), moments.mean, momentum));
         running_variance[c] = static_cast<float>(formulas::running_value(
             static_cast<double>(running_variance[c]), formulas::unbiased(moments.variance, count), momentum));
-        normalise(c, moments);
+        normalise(c, moments, count);
+    }
+    TERRANE_HOST_DEVICE void normalise(std::int64_t c, const formulas::Moments& moments, double count) const {
+        const double inverse_std = formulas::inverse_deviation(moments.variance, epsilon);
+        coefficients[c] = formulas::norm_forward<float>(
+            moments.mean, inverse_std, static_cast<double>(scale[c]), static_cast<double>(shift[c]));
         if (saved.mean == nullptr) return;
         saved.mean[c] = moments.mean;
-        saved.inverse_std[c] = formulas::inverse_deviation(moments.variance, epsilon);
+        saved.inverse_std[c] = inverse_std;
         saved.scale[c] = static_cast<double>(scale[c]);
         if (c == 0) *saved.count = count;
-    }
-    TERRANE_HOST_DEVICE void normalise(std::int64_t c, const formulas::Moments& moments) const {
-        coefficients[c] = formulas::norm_forward<float>(
-            moments.mean, formulas::inverse_deviation(moments.variance, epsilon),
-            static_cast<double>(scale[c]), static_cast<double>(shift[c]));
     }
 };
 
@@ -93,12 +95,15 @@ struct ExchangedMoments {
     }
 };
 
+/// Constants to backward (a frozen norm), as if of so many pixels that no single one counts.
 struct RunningMoments {
     ChannelFinish channel;
 
     TERRANE_HOST_DEVICE void operator()(std::int64_t c) const {
-        channel.normalise(c, {static_cast<double>(channel.running_mean[c]),
-                              static_cast<double>(channel.running_variance[c])});
+        channel.normalise(
+            c,
+            {static_cast<double>(channel.running_mean[c]), static_cast<double>(channel.running_variance[c])},
+            HUGE_VAL);
     }
 };
 
@@ -230,12 +235,12 @@ class BatchNormPlan final : public KernelPlan<ops::BatchNorm> {
           channels_(input_shape(0).channels()),
           geometry_(rows_, channels_) {
         requirements_.forward_workspace = carved<Forward>(channels_);
-        if (mode_ == device::Mode::inference) return;
-        requirements_.forward_workspace += geometry_.bytes(2);
         if (trains()) {
             requirements_.saved = Saved::bytes(channels_);
             requirements_.backward_workspace = carved<Backward>(channels_) + geometry_.bytes(2);
         }
+        if (mode_ == device::Mode::inference) return;
+        requirements_.forward_workspace += geometry_.bytes(2);
         if (op.scope == ops::NormScope::synchronised) {
             requirements_.forward_exchange = 2 * channels_ + 1;
             if (trains()) requirements_.backward_exchange = 2 * channels_;
