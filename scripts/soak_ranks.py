@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 RANKS = 4
-SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP, "spin": signal.SIGUSR1, "exit0": signal.SIGUSR2}
+SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP, "spin": signal.SIGRTMIN, "exit0": signal.SIGRTMIN + 1}
 TIMEOUT = 5  # of heartbeats and collectives
 LIMITS = {"kill": 2, "exit0": 2, "stop": TIMEOUT + 5, "spin": TIMEOUT + 5}
 

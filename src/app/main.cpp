@@ -47,8 +47,8 @@ bool is_first_of_launch() {
     return true;
 }
 
-// Before the ranks know each other only the first one speaks about what all of them see alike; the others give it
-// time to do so. What one rank's variables or its way to the others lack it has to say itself.
+// Before the ranks know each other only the first one speaks about what all of them see alike; the others
+// give it time to do so. What one rank's variables or its way to the others lack it has to say itself.
 int fail_alone(const std::exception_ptr& exception) {
     const comm::Failure failure = comm::describe_failure(exception);
     const bool own = failure.number == 122 || failure.number == 123 || failure.number == 125;

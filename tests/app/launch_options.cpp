@@ -32,9 +32,10 @@ TEST_CASE("what the launch needs is read from the command line before any file",
     CHECK(nothing.request.launcher == "auto");
     CHECK(nothing.settings.collective_timeout.count() == 1800);
     CHECK(nothing.settings.heartbeat_timeout.count() == 30);
-    const app::LaunchOptions all = options({"--launcher", "env", "--master-port", "4000", "--dist-url", "env://",
-                                            "--collective-timeout", "7", "--heartbeat-timeout", "3"},
-                                           {{"NCCL_TIMEOUT", "60"}});
+    const app::LaunchOptions all =
+        options({"--launcher", "env", "--master-port", "4000", "--dist-url", "env://", "--collective-timeout",
+                 "7", "--heartbeat-timeout", "3"},
+                {{"NCCL_TIMEOUT", "60"}});
     CHECK(all.request.launcher == "env");
     CHECK(all.request.master_port == 4000);
     CHECK(all.request.dist_url == "env://");
@@ -47,7 +48,8 @@ TEST_CASE("what the launch needs is read from the command line before any file",
 TEST_CASE("NCCL_TIMEOUT is the collective timeout where nothing else sets it", "[app]") {
     CHECK(options({}, {{"NCCL_TIMEOUT", "60"}}).settings.collective_timeout.count() == 60);
     for (const char* wrong : {"", "x", "-1", "0", "60s", "nan"})
-        CHECK_THROWS_WITH(options({}, {{"NCCL_TIMEOUT", wrong}}), contains("E0123") && contains("NCCL_TIMEOUT"));
+        CHECK_THROWS_WITH(options({}, {{"NCCL_TIMEOUT", wrong}}),
+                          contains("E0123") && contains("NCCL_TIMEOUT"));
 }
 
 TEST_CASE("the rank whose own work takes longest is named, unless the difference is small", "[app]") {
@@ -55,7 +57,8 @@ TEST_CASE("the rank whose own work takes longest is named, unless the difference
     CHECK(app::name_straggler({{10, 1}, {10.5, 0.5}, {9.8, 1.2}, {10.2, 0.8}}, hosts).empty());
     CHECK(app::name_straggler({{10, 0}}, {"a"}).empty());
     CHECK(app::name_straggler({{6, 6}, {6.5, 5.5}, {12, 0}, {6.2, 5.8}}, hosts) ==
-          "rank 2 on b needs 1.9 times as long for its work as the median of the others (12.0 s against 6.2 s); they "
+          "rank 2 on b needs 1.9 times as long for its work as the median of the others (12.0 s against 6.2 "
+          "s); they "
           "wait for it");
     CHECK_THAT(app::name_straggler({{5, 5}, {10, 0}}, {"a", "b"}), contains("rank 1 on b needs 2.0 times"));
     CHECK(app::name_straggler({{0.001, 10}, {0.01, 10}}, {"a", "b"}).empty());
