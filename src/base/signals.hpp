@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <string>
 
 /// USR1, USR2, TERM and INT as requests to stop. They are blocked in every thread and taken by one that waits
@@ -17,6 +18,10 @@ namespace terrane::signals {
 /// - While a StopRequest lives, the first signal of any kind is kept for it, and only a further TERM or INT
 ///   ends the process at once.
 void wait_in_thread();
+
+/// Puts off the end by TERM for so long, where nothing is to be stopped. mpirun sends TERM to all ranks as
+/// soon as one is gone, and those have to name that rank first.
+void delay_termination(std::chrono::milliseconds respite);
 
 /// Work that stops at a boundary of its own choice when a signal asks for it. One at a time.
 class StopRequest {
