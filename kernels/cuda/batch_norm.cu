@@ -1,6 +1,4 @@
 // Batch normalisation: statistics by column sums, then one pass over memory.
-#include <cmath>
-
 #include "cuda/plans.hpp"
 #include "cuda/sums.hpp"
 #include "formulas/norm.hpp"
@@ -39,15 +37,16 @@ struct ChannelFinish {
             formulas::running_value(static_cast<double>(running_mean[c]), moments.mean, momentum));
         running_variance[c] = static_cast<float>(formulas::running_value(
             static_cast<double>(running_variance[c]), formulas::unbiased(moments.variance, count), momentum));
-        normalise(c, moments, count);
+        keep(c, moments, count);
     }
-    TERRANE_HOST_DEVICE void normalise(std::int64_t c, const formulas::Moments& moments, double count) const {
-        const double inverse_std = formulas::inverse_deviation(moments.variance, epsilon);
+    /// Coefficients, and what backward needs.
+    TERRANE_HOST_DEVICE void keep(std::int64_t c, const formulas::Moments& moments, double count) const {
         coefficients[c] = formulas::norm_forward<float>(
-            moments.mean, inverse_std, static_cast<double>(scale[c]), static_cast<double>(shift[c]));
+            moments.mean, formulas::inverse_deviation(moments.variance, epsilon),
+            static_cast<double>(scale[c]), static_cast<double>(shift[c]));
         if (saved.mean == nullptr) return;
         saved.mean[c] = moments.mean;
-        saved.inverse_std[c] = inverse_std;
+        saved.inverse_std[c] = formulas::inverse_deviation(moments.variance, epsilon);
         saved.scale[c] = static_cast<double>(scale[c]);
         if (c == 0) *saved.count = count;
     }
@@ -95,15 +94,14 @@ struct ExchangedMoments {
     }
 };
 
-/// Constants to backward (a frozen norm), as if of so many pixels that no single one counts.
 struct RunningMoments {
     ChannelFinish channel;
 
     TERRANE_HOST_DEVICE void operator()(std::int64_t c) const {
-        channel.normalise(
+        channel.keep(
             c,
             {static_cast<double>(channel.running_mean[c]), static_cast<double>(channel.running_variance[c])},
-            HUGE_VAL);
+            1);
     }
 };
 
@@ -150,11 +148,12 @@ struct RectifiedGradient {
 struct BackwardFinish {
     Saved saved;
     Backward* coefficients;
+    bool takes_batch;  ///< statistics of the batch; running ones are constants
 
     TERRANE_HOST_DEVICE void operator()(std::int64_t c, double dshift, double dscale) const {
-        const double scale = saved.scale[c], count = *saved.count;
+        const double scale = saved.scale[c], share = takes_batch ? scale / *saved.count : 0;
         coefficients[c] = formulas::norm_backward<float>(saved.mean[c], saved.inverse_std[c], scale,
-                                                         scale * dshift / count, scale * dscale / count);
+                                                         share * dshift, share * dscale);
     }
 };
 
@@ -235,13 +234,12 @@ class BatchNormPlan final : public KernelPlan<ops::BatchNorm> {
           channels_(input_shape(0).channels()),
           geometry_(rows_, channels_) {
         requirements_.forward_workspace = carved<Forward>(channels_);
+        if (takes_batch()) requirements_.forward_workspace += geometry_.bytes(2);
         if (trains()) {
             requirements_.saved = Saved::bytes(channels_);
             requirements_.backward_workspace = carved<Backward>(channels_) + geometry_.bytes(2);
         }
-        if (mode_ == device::Mode::inference) return;
-        requirements_.forward_workspace += geometry_.bytes(2);
-        if (op.scope == ops::NormScope::synchronised) {
+        if (takes_batch() && op.scope == ops::NormScope::synchronised) {
             requirements_.forward_exchange = 2 * channels_ + 1;
             if (trains()) requirements_.backward_exchange = 2 * channels_;
         }
@@ -260,7 +258,7 @@ class BatchNormPlan final : public KernelPlan<ops::BatchNorm> {
                                     Saved::in(requirements_.saved > 0 ? arguments.saved : nullptr, channels_),
                                     coefficients};
         const T* x = arguments.inputs[0].as<T>();
-        if (mode_ == device::Mode::inference) {
+        if (!takes_batch()) {
             launch(queue_, channels_, RunningMoments{channel});
         } else if (arguments.phase == device::Phase::after_exchange) {
             launch(queue_, channels_, ExchangedMoments{arguments.exchange, channels_, channel});
@@ -281,7 +279,7 @@ class BatchNormPlan final : public KernelPlan<ops::BatchNorm> {
         Carver workspace(arguments.workspace);
         auto* coefficients = workspace.take<Backward>(channels_);
         auto* partials = workspace.take_doubles(geometry_.bytes(2));
-        const BackwardFinish channel{Saved::in(arguments.saved, channels_), coefficients};
+        const BackwardFinish channel{Saved::in(arguments.saved, channels_), coefficients, takes_batch()};
         const RectifiedGradient<T> dz{
             terms_of<T>(arguments.output_gradients[0]),
             op_.rectify == ops::Rectify::yes ? arguments.outputs[0].as<T>() : nullptr};
@@ -307,6 +305,9 @@ class BatchNormPlan final : public KernelPlan<ops::BatchNorm> {
     }
 
   private:
+    /// Statistics of the batch rather than the running ones, which a frozen norm reads in training, too.
+    bool takes_batch() const { return mode_ == device::Mode::training; }
+
     std::int64_t rows_, channels_;
     ColumnGeometry geometry_;
 };
