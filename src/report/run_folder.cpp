@@ -47,7 +47,7 @@ void create_folder(const fs::path& path) {
 // Everything a run may have put there; nothing else is ever removed.
 void remove_run(const fs::path& path) {
     for (const char* name : {"run.json", "config.toml", "log", "events.jsonl", "metrics.csv", "steps.csv",
-                             "confusion", "tb", "ckpt", "preview", "report.html"}) {
+                             "confusion", "tb", "ckpt", "preview", "report.html", "wandb-export"}) {
         std::error_code failure;
         fs::remove_all(path / name, failure);
         if (failure) {
