@@ -49,6 +49,10 @@ void take(int signal) {
         log::warning("{}: there is nothing to stop early here; going on", name_of(signal));
         return;
     }
+    // Another signal cuts the moment short.
+    constexpr timespec respite{0, 700'000'000};
+    const sigset_t set = stop_signals();
+    if (signal == SIGTERM) ::sigtimedwait(&set, nullptr, &respite);
     log::warning("ended by {}; what is unfinished has its temporary name only", name_of(signal));
     end_by(signal);
 }
