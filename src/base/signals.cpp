@@ -51,7 +51,13 @@ void take(int signal) {
         log::warning("{}: there is nothing to stop early here; going on", name_of(signal));
         return;
     }
-    if (signal == SIGTERM) std::this_thread::sleep_for(respite.load());
+    if (signal == SIGTERM) {
+        // Another signal cuts the moment short.
+        const std::chrono::milliseconds moment = respite.load();
+        const timespec time{moment.count() / 1000, moment.count() % 1000 * 1'000'000};
+        const sigset_t set = stop_signals();
+        ::sigtimedwait(&set, nullptr, &time);
+    }
     log::warning("ended by {}; what is unfinished has its temporary name only", name_of(signal));
     end_by(signal);
 }

@@ -10,11 +10,12 @@ namespace terrane::signals {
 /// Blocks the signals and starts the thread that waits for them. To be called once, by main, before anything
 /// starts a thread (MPI does): threads inherit what is blocked. What a process does then:
 ///
-/// - TERM or INT ends it at once, with one line that says so. Results have a temporary name until they are
-///   whole, so nothing half-written is left under a final one.
+/// - INT ends it at once, with one line that says so. Results have a temporary name until they are whole, so
+///   nothing half-written is left under a final one.
+/// - TERM does the same after 0.7 s: mpirun sends it to all other ranks as soon as one is gone, and those
+///   have to say first which; it kills after a second.
 /// - USR1 and USR2, which batch systems send some time before the end, are warned about and otherwise
-/// ignored:
-///   only work that can be continued gains anything by stopping early.
+///   ignored: only work that can be continued gains anything by stopping early.
 /// - While a StopRequest lives, the first signal of any kind is kept for it, and only a further TERM or INT
 ///   ends the process at once.
 void wait_in_thread();
