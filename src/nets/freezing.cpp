@@ -17,6 +17,7 @@ std::string encoder_expression(const std::string& network) {
     };
     constexpr std::array encoders{
         Encoder{"duet", "^encoder\\."},
+        Encoder{"res50_aspp_lorm", "^(conv1|bn1|layer[1-4])\\."},
         Encoder{"setr_light", "^(pos_embed$|(patch_embed|blocks|norm)\\.)"},
         Encoder{"setr_mla", "^backbone\\.(cls_token$|pos_embed$|(patch_embed|blocks)\\.)"},
     };

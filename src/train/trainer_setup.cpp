@@ -1,6 +1,7 @@
 #include <sstream>
 
 #include "base/log.hpp"
+#include "config/weak_maps.hpp"
 #include "nets/freezing.hpp"
 #include "optim/parameter_groups.hpp"
 #include "train/class_weights.hpp"
@@ -19,9 +20,11 @@ namespace {
 
 recipe::Design design_of(const TrainingSetup& setup, const data::BatchPlan& batches, std::int64_t crop) {
     const config::Config& config = setup.config;
+    nets::NetworkInputs inputs = network_inputs(setup.training.layout(), batches.batch, crop);
+    inputs.background = config::background_index(config.classes);
     return {.model = config.model,
             .loss = config.loss,
-            .inputs = network_inputs(setup.training.layout(), batches.batch, crop),
+            .inputs = inputs,
             .task = nets::Task::train,
             .compute = compute_type(config.train.precision),
             .plan = {.recompute = graph::recompute_from_name(config.train.recompute)},
