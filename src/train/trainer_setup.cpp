@@ -173,11 +173,6 @@ recipe::Design Trainer::frozen_design() {
         design.features = recipe::Features::given;
     }
     if (config_.model.frozen == "none" && config_.optim.freeze.empty()) return design;
-    if (config_.model.name == "pkdiff") {
-        throw Error(ExitCode::config_invalid, 512,
-                    "pkdiff is trained as a whole: nothing of it can be frozen.",
-                    "Remove model.frozen and optim.freeze.");
-    }
     graph::Graph network = recipe::parameter_graph(design);
     const nets::Frozen frozen =
         nets::freeze(network, config_.model, config_.optim.freeze, loaded_parameters(network));
