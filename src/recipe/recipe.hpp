@@ -56,8 +56,9 @@ struct MiniBatch {
     std::uint64_t seed = 0;
     std::int64_t step = 0;  ///< mini-batches trained before
     std::int64_t micro_steps = 1, ranks = 1, rank = 0, batch = 1;
-    /// Index, within the global batch, of this rank's first sample of a micro-step.
-    std::function<std::int64_t(std::int64_t micro_step)> first_sample;
+    /// Index, within the global batch, of this rank's first sample of a micro-step. Not set: the ranks' parts
+    /// of a micro-step lie side by side.
+    std::function<std::int64_t(std::int64_t micro_step)> order{};
 
     std::function<void(std::int64_t micro_step)> fill;  ///< brings the samples into the input slots
     /// Told the loss of every pass of a micro-step.
@@ -69,6 +70,9 @@ struct MiniBatch {
     /// parameters.
     std::function<void(const graph::LossTotals&)> update;
 
+    std::int64_t first_sample(std::int64_t micro_step) const {
+        return order ? order(micro_step) : (micro_step * ranks + rank) * batch;
+    }
     device::StepState state(std::int64_t micro_step, std::int64_t update_number) const {
         const std::int64_t first = first_sample(micro_step);
         return {.seed = seed,
