@@ -19,7 +19,6 @@ struct Geometry {
     TERRANE_HOST_DEVICE std::int64_t large_group() const { return large_channels / groups; }
     TERRANE_HOST_DEVICE std::int64_t small_group() const { return small_channels / groups; }
     TERRANE_HOST_DEVICE std::int64_t taps() const { return kernel * kernel; }
-    TERRANE_HOST_DEVICE std::int64_t large_pixels() const { return batch * large_height * large_width; }
     TERRANE_HOST_DEVICE std::int64_t small_pixels() const { return batch * small_height * small_width; }
 
     /// The large pixel of a small pixel and a tap; -1 outside.
