@@ -43,7 +43,7 @@ TableOf<Diffusion> diffusion() {
             "height), off")
         .one_of({"self", "dual", "off"});
     table.option("height", &Diffusion::height,
-                 "modality whose first band is the height; without it there is no CADEF");
+                 "modality whose first band is the height; the names height, dsm and ndsm mean the same");
     table.option("gate", &Diffusion::gate, "slopes that open CADEF's gate: falling (published) or all")
         .one_of({"falling", "all"});
     table.option("border", &Diffusion::border, "heights beyond a patch: zero (published) or replicate")

@@ -56,6 +56,11 @@ std::vector<Rule> rules_of(const config::Model& model, const std::vector<std::st
 
 Frozen freeze(graph::Graph& graph, const config::Model& model, const std::vector<std::string>& expressions,
               const std::optional<std::set<std::string>>& loaded) {
+    if (model.name == "pkdiff" && (model.frozen != "none" || !expressions.empty())) {
+        throw Error(ExitCode::config_invalid, 512,
+                    "pkdiff is trained as a whole: nothing of it can be frozen.",
+                    "Remove model.frozen and optim.freeze.");
+    }
     std::set<std::string> wanted;
     Frozen result;
     for (const Rule& rule : rules_of(model, expressions)) {

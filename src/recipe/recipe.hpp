@@ -5,6 +5,7 @@
 #include <set>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "graph/program.hpp"
 #include "nets/network.hpp"
@@ -69,6 +70,13 @@ struct MiniBatch {
     }
 };
 
+/// A program of a recipe and how often one mini-batch runs it; for plans and profiles.
+struct Part {
+    std::string name;  ///< empty if there is no other
+    graph::Program* program;
+    std::int64_t runs;
+};
+
 /// Trains on one mini-batch after another; keeps nothing between them.
 class Training : public InputPorts {
   public:
@@ -79,6 +87,7 @@ class Training : public InputPorts {
     virtual void parameters_changed() = 0;
     /// Bytes of the programs, beside parameters and optimizer.
     virtual std::size_t bytes() const = 0;
+    virtual std::vector<Part> parts() = 0;
 };
 
 /// Evaluates (Task::evaluate: counts into the store's state "evaluation.confusion") or predicts.

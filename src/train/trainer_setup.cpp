@@ -115,11 +115,6 @@ std::set<std::string> Trainer::loaded_parameters(const graph::Graph& network) {
 recipe::Design Trainer::frozen_design() {
     recipe::Design design = design_of(setup_, batches_, augmentation_.crop());
     if (config_.model.frozen == "none" && config_.optim.freeze.empty()) return design;
-    if (config_.model.name == "pkdiff") {
-        throw Error(ExitCode::config_invalid, 512,
-                    "pkdiff is trained as a whole: nothing of it can be frozen.",
-                    "Remove model.frozen and optim.freeze.");
-    }
     graph::Graph network = recipe::parameter_graph(design);
     const nets::Frozen frozen =
         nets::freeze(network, config_.model, config_.optim.freeze, loaded_parameters(network));
