@@ -66,8 +66,8 @@ TEST_CASE("the five terms of weak supervision give the same gradients on any num
                          term("distance_entropy", "scribble", 0.7), term("distance_entropy", "pseudo", 0.9),
                          term("rectification", "pseudo", 0.8)};
     config.loss.terms[1].label_smoothing = 0.1;
-    const Result together = train_one_step(config, all.communicator);
-    const Result alone = train_one_step(config, *self);
+    const auto together = train_one_step(config, all.communicator);
+    const auto alone = train_one_step(config, *self);
     REQUIRE(together.gradients.size() == alone.gradients.size());
     CHECK(relative_difference(together.gradients, alone.gradients) < 1e-5);
     CHECK(together.step.loss == Approx(alone.step.loss).epsilon(1e-6));
