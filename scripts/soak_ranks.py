@@ -54,9 +54,12 @@ def trial(options, launcher, kind, number):
         command = [sys.executable, str(run_ranks), "-n", str(RANKS), "--", *program]
     with tempfile.TemporaryFile("w+") as output:
         job = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while not mark.exists() and time.monotonic() < deadline and job.poll() is None:
             time.sleep(0.01)
+        if not mark.exists():
+            job.kill()
+            sys.exit(f"trial {number}: the ranks did not begin their steps")
         time.sleep(random.random() * 0.5)
         began = time.monotonic()
         for process, its_rank in processes(tag):
