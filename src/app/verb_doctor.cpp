@@ -129,10 +129,9 @@ ExitCode run_doctor(Invocation& invocation) {
     if (world.rank() != 0) return ExitCode::done;
 
     std::string text = fmt::format("terrane {}\n", version());
-    text +=
-        fmt::format("launch   {} ({}), {} ranks on {} hosts, {}{}\n", comm::describe(world.launch().launcher),
-                    world.launch().source, world.size(), world.nodes(), world.library(),
-                    world.master().empty() ? "" : ", master " + world.master());
+    text += fmt::format("launch   {}, {} ranks on {} hosts, {}{} (by {})\n",
+                        comm::describe(world.launch().launcher), world.size(), world.nodes(), world.library(),
+                        world.master().empty() ? "" : ", master " + world.master(), world.launch().source);
     for (const std::string& rank : ranks) text += rank + "\n";
     text += fmt::format("cores    {} usable on {}\n", invocation.cores().cores_of_host, world.host());
     const std::int64_t limit = memory_limit_mib();
