@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """One training step of a network: terrane against its PyTorch twin, alternated in one run.
 
+For pkdiff a step is a whole mini-batch: all passes of the recursion, its own losses, an update after each.
 Every round times terrane (fp32 and bf16) and every PyTorch setting of {fp32, bf16} x {contiguous, channels_last} x
 {eager, compile}, so that a neighbour's load hits all of them alike. Same network, batch, loss (cross-entropy of every
 head at the labels' resolution) and optimizer (AdamW). The network's options come from the terrane binary itself, so
@@ -63,7 +64,7 @@ class TorchSetting:
         self.case = case
         twin = importlib.import_module(f"twins.{case.model['name']}")
         self.model = twin.build(case).train()
-        if hasattr(twin, "losses"):
+        if hasattr(twin, "losses") and not hasattr(twin, "MiniBatch"):
             raise NotImplementedError(f"{case.model['name']} has losses of its own")
         size, batch = options.size, options.batch
         self.images = {m.name: torch.randn(batch, m.bands, size // m.scale, size // m.scale) for m in inputs}
@@ -73,7 +74,12 @@ class TorchSetting:
             self.model = self.model.to(memory_format=torch.channels_last)
             self.images = {name: x.to(memory_format=torch.channels_last) for name, x in self.images.items()}
         self.optimizer = torch.optim.AdamW(self.model.parameters(), 1e-3, weight_decay=0.01, fused=True)
-        self.forward = self.loss if mode == "eager" else torch.compile(self.loss)
+        wrap = (lambda call: call) if mode == "eager" else torch.compile
+        self.mini_batch = None
+        if hasattr(twin, "MiniBatch"):
+            self.mini_batch = twin.MiniBatch(self.model, case, self.optimizer, precision, wrap)
+        else:
+            self.forward = wrap(self.loss)
 
     def loss(self):
         with torch.autocast("cpu", torch.bfloat16, enabled=self.precision == "bf16"):
@@ -83,6 +89,9 @@ class TorchSetting:
 
     def step(self):
         begin = time.perf_counter()
+        if self.mini_batch is not None:
+            self.mini_batch.step(self.images, self.presence, self.labels)
+            return time.perf_counter() - begin
         loss = self.forward()
         self.optimizer.zero_grad()
         loss.backward()

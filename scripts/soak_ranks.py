@@ -5,7 +5,8 @@ soak_ranks.py FAILING_RANK [--mpirun PATH] [--trials N] [--kinds kill,stop,...] 
 
 Each trial starts the test program FAILING_RANK (tests/comm/failing_rank.cpp) and lets one rank fail at a random step:
 kill -9, SIGSTOP, an endless loop, an exit with code 0. A trial is good if the job ends with a non-zero code in time, the
-message names the rank, and no process is left. Prints a table; the exit code is 1 if a trial was not good."""
+message names the rank, and no process is left. Prints a table with the seconds from the fault until no rank is there
+any more; the exit code is 1 if a trial was not good."""
 import argparse
 import os
 import random
@@ -18,7 +19,7 @@ import time
 from pathlib import Path
 
 RANKS = 4
-SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP, "spin": signal.SIGUSR1, "exit0": signal.SIGUSR2}
+SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP, "spin": signal.SIGRTMIN, "exit0": signal.SIGRTMIN + 1}
 TIMEOUT = 5  # of heartbeats and collectives
 LIMITS = {"kill": 2, "exit0": 2, "stop": TIMEOUT + 5, "spin": TIMEOUT + 5}
 
@@ -53,20 +54,25 @@ def trial(options, launcher, kind, number):
         command = [sys.executable, str(run_ranks), "-n", str(RANKS), "--", *program]
     with tempfile.TemporaryFile("w+") as output:
         job = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while not mark.exists() and time.monotonic() < deadline and job.poll() is None:
             time.sleep(0.01)
+        if not mark.exists():
+            job.kill()
+            sys.exit(f"trial {number}: the ranks did not begin their steps")
         time.sleep(random.random() * 0.5)
         began = time.monotonic()
         for process, its_rank in processes(tag):
             if its_rank == rank:
                 os.kill(process, SIGNALS[kind])
+        while processes(tag) and time.monotonic() < began + 60:
+            time.sleep(0.05)
+        seconds = time.monotonic() - began
         try:
             code = job.wait(60)
         except subprocess.TimeoutExpired:
             code = None
             job.kill()
-        seconds = time.monotonic() - began
         time.sleep(0.2)
         left = processes(tag)
         for process, _ in left:

@@ -48,9 +48,14 @@ class BoundaryPlan final : public KeptGradientPlan {
         MemoryLayout workspace(nullptr);
         Workspace{workspace, *this};
         requirements_.forward_workspace = workspace.used();
+        if (shares()) requirements_.forward_exchange = 2;
     }
 
     void forward(const device::ForwardArguments& arguments) override {
+        if (arguments.phase == device::Phase::after_exchange) {
+            take_share<T>(arguments, rows_.logits());
+            return;
+        }
         const std::uint8_t* const labels = arguments.inputs[1].as<std::uint8_t>();
         const float* const weights = arguments.inputs[2].as<float>();
         MemoryLayout memory(arguments.workspace);
@@ -66,7 +71,9 @@ class BoundaryPlan final : public KeptGradientPlan {
                     [&](const ClassRow& one) { row(one, rows_.height()); });
         double* const output = arguments.outputs[0].as<double>();
         add_blocks(workspace.totals, rows_.blocks(), 2, output);
+        if (shares()) arguments.exchange[0] = output[1];
         output[1] = own_denominator(op_, arguments.inputs[1], output[1]);
+        if (shares()) arguments.exchange[1] = output[1];
         if (gradient_ == RowGradient::no) return;
         const auto factor = static_cast<float>(op_.loss_weight);
         if (factor != 1.0f) {
@@ -92,6 +99,8 @@ class BoundaryPlan final : public KeptGradientPlan {
               masks(memory.take<std::uint8_t>(plan.memories() * plan.pixels_)),
               distances(memory.take<std::int32_t>(plan.memories() * plan.distance_room())) {}
     };
+
+    bool shares() const { return op_.denominator == ops::Denominator::samples; }
 
     std::int64_t memories() const { return std::min(batch_ * classes_, most_planes); }
     std::int64_t distance_room() const { return 2 * pixels_ + distance_scratch(rows_.width()); }

@@ -14,45 +14,107 @@ namespace {
 constexpr std::int64_t block_positions = 512;  // whose sums are taken together
 constexpr std::int64_t run = 8;                // positions that one pass over a matrix of D x D takes along
 
-/// a[d, e] += sum over `count` rows of left[row, d] * right[row, e]; rows are `width` long.
+constexpr std::int64_t published_width = 32;  // channels of a head
+constexpr std::int64_t tile = 32;             // columns whose sums stay in registers
+constexpr std::int64_t together = 4;          // rows that share what is read of the other factor
+
+/// a[d, e] += sum over `count` rows of left[row, d] * right[row, e]; rows are `width` long. `rows` of a at
+/// once.
+template <std::int64_t rows>
+TERRANE_INLINE void add_outer_rows(const float* left, const float* right, std::int64_t count,
+                                   std::int64_t width, std::int64_t d, std::int64_t begin,
+                                   std::int64_t length, float* a) {
+    float sum[rows][tile];
+    for (std::int64_t k = 0; k < rows; ++k) {
+#pragma omp simd
+        for (std::int64_t e = 0; e < length; ++e) sum[k][e] = a[(d + k) * width + begin + e];
+    }
+    for (std::int64_t p = 0; p < count; ++p) {
+        for (std::int64_t k = 0; k < rows; ++k) {
+            const float factor = left[p * width + d + k];
+#pragma omp simd
+            for (std::int64_t e = 0; e < length; ++e) sum[k][e] += factor * right[p * width + begin + e];
+        }
+    }
+    for (std::int64_t k = 0; k < rows; ++k) {
+#pragma omp simd
+        for (std::int64_t e = 0; e < length; ++e) a[(d + k) * width + begin + e] = sum[k][e];
+    }
+}
 TERRANE_INLINE void add_outer(const float* left, const float* right, std::int64_t count, std::int64_t width,
                               float* a) {
-    for (std::int64_t d = 0; d < width; ++d) {
-        float* const row = a + d * width;
-        for (std::int64_t begin = 0; begin < width; begin += 32) {
-            const std::int64_t length = begin + 32 < width ? 32 : width - begin;
-            float sum[32];
-#pragma omp simd
-            for (std::int64_t e = 0; e < length; ++e) sum[e] = row[begin + e];
-            for (std::int64_t p = 0; p < count; ++p) {
-                const float factor = left[p * width + d];
-#pragma omp simd
-                for (std::int64_t e = 0; e < length; ++e) sum[e] += factor * right[p * width + begin + e];
-            }
-#pragma omp simd
-            for (std::int64_t e = 0; e < length; ++e) row[begin + e] = sum[e];
-        }
+    for (std::int64_t begin = 0; begin < width; begin += tile) {
+        const std::int64_t length = begin + tile < width ? tile : width - begin;
+        std::int64_t d = 0;
+        for (; d + together <= width; d += together)
+            add_outer_rows<together>(left, right, count, width, d, begin, length, a);
+        for (; d < width; ++d) add_outer_rows<1>(left, right, count, width, d, begin, length, a);
     }
 }
 
-/// y[row, e] = sum_d x[row, d] * a[d, e]
-TERRANE_INLINE void multiply_rows(const float* x, const float* a, std::int64_t count, std::int64_t width,
-                                  float* y) {
-    for (std::int64_t p = 0; p < count; ++p) {
-        for (std::int64_t begin = 0; begin < width; begin += 32) {
-            const std::int64_t length = begin + 32 < width ? 32 : width - begin;
-            float sum[32];
+/// y[row, e] = sum_d x[row, d] * a[d, e]; `rows` of them at once.
+template <std::int64_t rows>
+TERRANE_INLINE void multiply_some_rows(const float* x, const float* a, std::int64_t width, std::int64_t begin,
+                                       std::int64_t length, float* y) {
+    float sum[rows][tile];
+    for (std::int64_t k = 0; k < rows; ++k) {
 #pragma omp simd
-            for (std::int64_t e = 0; e < length; ++e) sum[e] = 0;
-            for (std::int64_t d = 0; d < width; ++d) {
-                const float factor = x[p * width + d];
+        for (std::int64_t e = 0; e < length; ++e) sum[k][e] = 0;
+    }
+    for (std::int64_t d = 0; d < width; ++d) {
+        for (std::int64_t k = 0; k < rows; ++k) {
+            const float factor = x[k * width + d];
 #pragma omp simd
-                for (std::int64_t e = 0; e < length; ++e) sum[e] += factor * a[d * width + begin + e];
-            }
-#pragma omp simd
-            for (std::int64_t e = 0; e < length; ++e) y[p * width + begin + e] = sum[e];
+            for (std::int64_t e = 0; e < length; ++e) sum[k][e] += factor * a[d * width + begin + e];
         }
     }
+    for (std::int64_t k = 0; k < rows; ++k) {
+#pragma omp simd
+        for (std::int64_t e = 0; e < length; ++e) y[k * width + begin + e] = sum[k][e];
+    }
+}
+TERRANE_INLINE void multiply_rows(const float* x, const float* a, std::int64_t count, std::int64_t width,
+                                  float* y) {
+    for (std::int64_t begin = 0; begin < width; begin += tile) {
+        const std::int64_t length = begin + tile < width ? tile : width - begin;
+        std::int64_t p = 0;
+        for (; p + together <= count; p += together)
+            multiply_some_rows<together>(x + p * width, a, width, begin, length, y + p * width);
+        for (; p < count; ++p) multiply_some_rows<1>(x + p * width, a, width, begin, length, y + p * width);
+    }
+}
+
+/// Sum of a short row: sixteen lanes, then halves onto halves, whatever the instruction set.
+template <typename Term>
+TERRANE_INLINE float short_sum(std::int64_t count, const Term& term) {
+    using Four [[gnu::vector_size(16)]] = float;
+    float lane[16] = {};
+    std::int64_t i = 0;
+    for (; i + 16 <= count; i += 16) {
+#pragma omp simd
+        for (std::int64_t k = 0; k < 16; ++k) lane[k] += term(i + k);
+    }
+    for (std::int64_t k = 0; i + k < count; ++k) lane[k] += term(i + k);
+    Four part[4];
+    std::memcpy(part, lane, sizeof(part));
+    const Four last = (part[0] + part[2]) + (part[1] + part[3]);
+    return (last[0] + last[2]) + (last[1] + last[3]);
+}
+TERRANE_INLINE float highest_of(const float* row, std::int64_t count) {
+    float lane[16];
+#pragma omp simd
+    for (std::int64_t k = 0; k < 16; ++k) lane[k] = row[0];
+    std::int64_t i = 0;
+    for (; i + 16 <= count; i += 16) {
+#pragma omp simd
+        for (std::int64_t k = 0; k < 16; ++k) lane[k] = row[i + k] > lane[k] ? row[i + k] : lane[k];
+    }
+    for (; i < count; ++i) lane[0] = row[i] > lane[0] ? row[i] : lane[0];
+    for (std::int64_t half = 8; half > 0; half /= 2) {
+#pragma omp simd
+        for (std::int64_t k = 0; k < half; ++k) lane[k] = lane[k + half] > lane[k] ? lane[k + half] : lane[k];
+    }
+    return lane[0];
 }
 
 template <typename T>
@@ -76,13 +138,11 @@ TERRANE_INLINE void write_rows(const float* rows, std::int64_t stride, std::int6
 TERRANE_INLINE void softmax_rows(float* rows, std::int64_t count, std::int64_t width) {
     for (std::int64_t p = 0; p < count; ++p) {
         float* const row = rows + p * width;
-        float highest = row[0];
-        for (std::int64_t d = 1; d < width; ++d) highest = row[d] > highest ? row[d] : highest;
+        const float highest = highest_of(row, width);
 #pragma omp simd
         for (std::int64_t d = 0; d < width; ++d) row[d] = exponential(row[d] - highest);
-        float sum = 0;
-        for (std::int64_t d = 0; d < width; ++d) sum += row[d];
-        const float factor = 1.0f / sum;
+        const float factor =
+            1.0f / short_sum(width, [&](std::int64_t d) TERRANE_INLINE_LAMBDA { return row[d]; });
 #pragma omp simd
         for (std::int64_t d = 0; d < width; ++d) row[d] *= factor;
     }
@@ -123,7 +183,8 @@ class LinearAttentionPlan final : public LoopPlan {
         MemoryLayout workspace(arguments.workspace), saved(arguments.saved);
         const Scratch scratch(workspace, *this);
         const Kept kept(keeps_ ? saved : workspace, *this);
-        for_blocks([&](const Block& block) { vectorised([&] { find_highest(qkv, block, scratch); }); });
+        for_blocks([&](const Block& block, std::int64_t width)
+                       TERRANE_INLINE_LAMBDA { find_highest(qkv, block, scratch, width); });
         for (std::int64_t head = 0; head < shape_.batch() * heads_; ++head) {
             for (std::int64_t d = 0; d < width_; ++d) {
                 float highest = scratch.highest[head * blocks_ * width_ + d];
@@ -134,10 +195,12 @@ class LinearAttentionPlan final : public LoopPlan {
                 kept.factor[head * width_ + d] = 1.0f;
             }
         }
-        for_blocks([&](const Block& block) { vectorised([&] { sum_context(qkv, block, kept, scratch); }); });
+        for_blocks([&](const Block& block, std::int64_t width)
+                       TERRANE_INLINE_LAMBDA { sum_context(qkv, block, kept, scratch, width); });
         for (std::int64_t head = 0; head < shape_.batch() * heads_; ++head)
             finish_context(head, kept, scratch);
-        for_blocks([&](const Block& block) { vectorised([&] { answer(qkv, y, block, kept); }); });
+        for_blocks([&](const Block& block, std::int64_t width)
+                       TERRANE_INLINE_LAMBDA { answer(qkv, y, block, kept, width); });
     }
 
     void backward(const device::BackwardArguments& arguments) override {
@@ -148,13 +211,12 @@ class LinearAttentionPlan final : public LoopPlan {
         MemoryLayout workspace(arguments.workspace), saved(arguments.saved);
         const Scratch scratch(workspace, *this);
         const Kept kept(saved, *this);
-        for_blocks([&](const Block& block) {
-            vectorised([&] { query_gradients(qkv, dy, dx, block, kept, scratch); });
-        });
+        for_blocks([&](const Block& block, std::int64_t width)
+                       TERRANE_INLINE_LAMBDA { query_gradients(qkv, dy, dx, block, kept, scratch, width); });
         for (std::int64_t head = 0; head < shape_.batch() * heads_; ++head)
             finish_slopes(head, kept, scratch);
-        for_blocks(
-            [&](const Block& block) { vectorised([&] { key_gradients(qkv, dx, block, kept, scratch); }); });
+        for_blocks([&](const Block& block, std::int64_t width)
+                       TERRANE_INLINE_LAMBDA { key_gradients(qkv, dx, block, kept, scratch, width); });
     }
 
   private:
@@ -189,25 +251,34 @@ class LinearAttentionPlan final : public LoopPlan {
     std::int64_t out_stride() const { return heads_ * width_; }
     std::int64_t part(std::int64_t which) const { return which * heads_ * width_; }
 
+    /// body(block, width) for all blocks; the published width is a number that the compiler knows.
     template <typename Body>
     void for_blocks(const Body& body) const {
         parallel_blocks(matrices() * blocks_, 64 * shape_.elements(), [&](std::int64_t place) {
             const std::int64_t head = place / blocks_, first = place % blocks_ * block_positions;
             const std::int64_t position = head / heads_ * positions_ + first;
-            body(Block{head, place, position * in_stride() + head % heads_ * width_,
-                       position * out_stride() + head % heads_ * width_,
-                       std::min(block_positions, positions_ - first)});
+            const Block block{head, place, position * in_stride() + head % heads_ * width_,
+                              position * out_stride() + head % heads_ * width_,
+                              std::min(block_positions, positions_ - first)};
+            vectorised([&] {
+                if (width_ == published_width) {
+                    body(block, published_width);
+                } else {
+                    body(block, width_);
+                }
+            });
         });
     }
 
-    TERRANE_INLINE void find_highest(const T* qkv, const Block& block, const Scratch& scratch) const {
-        float* const highest = scratch.highest + block.place * width_;
+    TERRANE_INLINE void find_highest(const T* qkv, const Block& block, const Scratch& scratch,
+                                     std::int64_t width) const {
+        float* const highest = scratch.highest + block.place * width;
         const T* const keys = qkv + block.in + part(1);
 #pragma omp simd
-        for (std::int64_t d = 0; d < width_; ++d) highest[d] = load(keys + d);
+        for (std::int64_t d = 0; d < width; ++d) highest[d] = load(keys + d);
         for (std::int64_t p = 1; p < block.count; ++p) {
 #pragma omp simd
-            for (std::int64_t d = 0; d < width_; ++d) {
+            for (std::int64_t d = 0; d < width; ++d) {
                 const float value = load(keys + p * in_stride() + d);
                 highest[d] = value > highest[d] ? value : highest[d];
             }
@@ -215,23 +286,22 @@ class LinearAttentionPlan final : public LoopPlan {
     }
 
     TERRANE_INLINE void sum_context(const T* qkv, const Block& block, const Kept& kept,
-                                    const Scratch& scratch) const {
+                                    const Scratch& scratch, std::int64_t width) const {
         float keys[run * most_width], values[run * most_width];
-        float* const sums = scratch.sums + block.place * width_;
-        float* const matrix = scratch.matrices + block.place * width_ * width_;
-        for (std::int64_t d = 0; d < width_; ++d) sums[d] = 0;
-        for (std::int64_t i = 0; i < width_ * width_; ++i) matrix[i] = 0;
+        float* const sums = scratch.sums + block.place * width;
+        float* const matrix = scratch.matrices + block.place * width * width;
+        for (std::int64_t d = 0; d < width; ++d) sums[d] = 0;
+        for (std::int64_t i = 0; i < width * width; ++i) matrix[i] = 0;
         for (std::int64_t p = 0; p < block.count; p += run) {
             const std::int64_t count = block.count - p < run ? block.count - p : run;
-            read_rows(qkv + block.in + part(1) + p * in_stride(), in_stride(), count, width_, keys);
-            read_rows(qkv + block.in + part(2) + p * in_stride(), in_stride(), count, width_, values);
-            key_rows(keys, count, width_, kept.highest + block.head * width_,
-                     kept.factor + block.head * width_);
+            read_rows(qkv + block.in + part(1) + p * in_stride(), in_stride(), count, width, keys);
+            read_rows(qkv + block.in + part(2) + p * in_stride(), in_stride(), count, width, values);
+            key_rows(keys, count, width, kept.highest + block.head * width, kept.factor + block.head * width);
             for (std::int64_t k = 0; k < count; ++k) {
 #pragma omp simd
-                for (std::int64_t d = 0; d < width_; ++d) sums[d] += keys[k * width_ + d];
+                for (std::int64_t d = 0; d < width; ++d) sums[d] += keys[k * width + d];
             }
-            add_outer(keys, values, count, width_, matrix);
+            add_outer(keys, values, count, width, matrix);
         }
     }
 
@@ -255,15 +325,16 @@ class LinearAttentionPlan final : public LoopPlan {
         }
     }
 
-    TERRANE_INLINE void answer(const T* qkv, T* y, const Block& block, const Kept& kept) const {
+    TERRANE_INLINE void answer(const T* qkv, T* y, const Block& block, const Kept& kept,
+                               std::int64_t width) const {
         float queries[run * most_width], answers[run * most_width];
         for (std::int64_t p = 0; p < block.count; p += run) {
             const std::int64_t count = block.count - p < run ? block.count - p : run;
-            read_rows(qkv + block.in + p * in_stride(), in_stride(), count, width_, queries);
-            softmax_rows(queries, count, width_);
-            scale_all(queries, count * width_);
-            multiply_rows(queries, kept.context + block.head * width_ * width_, count, width_, answers);
-            write_rows(answers, out_stride(), count, width_, y + block.out + p * out_stride());
+            read_rows(qkv + block.in + p * in_stride(), in_stride(), count, width, queries);
+            softmax_rows(queries, count, width);
+            scale_all(queries, count * width);
+            multiply_rows(queries, kept.context + block.head * width * width, count, width, answers);
+            write_rows(answers, out_stride(), count, width, y + block.out + p * out_stride());
         }
     }
 
@@ -273,28 +344,27 @@ class LinearAttentionPlan final : public LoopPlan {
     }
 
     TERRANE_INLINE void query_gradients(const T* qkv, const T* dy, T* dx, const Block& block,
-                                        const Kept& kept, const Scratch& scratch) const {
+                                        const Kept& kept, const Scratch& scratch, std::int64_t width) const {
         float queries[run * most_width], slopes[run * most_width], gradients[run * most_width];
-        float* const matrix = scratch.matrices + block.place * width_ * width_;
-        for (std::int64_t i = 0; i < width_ * width_; ++i) matrix[i] = 0;
+        float* const matrix = scratch.matrices + block.place * width * width;
+        for (std::int64_t i = 0; i < width * width; ++i) matrix[i] = 0;
         for (std::int64_t p = 0; p < block.count; p += run) {
             const std::int64_t count = block.count - p < run ? block.count - p : run;
-            read_rows(qkv + block.in + p * in_stride(), in_stride(), count, width_, queries);
-            read_rows(dy + block.out + p * out_stride(), out_stride(), count, width_, slopes);
-            scale_all(slopes, count * width_);
-            softmax_rows(queries, count, width_);
-            add_outer(queries, slopes, count, width_, matrix);
-            multiply_rows(slopes, kept.transposed + block.head * width_ * width_, count, width_, gradients);
+            read_rows(qkv + block.in + p * in_stride(), in_stride(), count, width, queries);
+            read_rows(dy + block.out + p * out_stride(), out_stride(), count, width, slopes);
+            scale_all(slopes, count * width);
+            softmax_rows(queries, count, width);
+            add_outer(queries, slopes, count, width, matrix);
+            multiply_rows(slopes, kept.transposed + block.head * width * width, count, width, gradients);
             for (std::int64_t k = 0; k < count; ++k) {
-                float along = 0;
-                for (std::int64_t d = 0; d < width_; ++d)
-                    along += gradients[k * width_ + d] * queries[k * width_ + d];
+                const float* const share = queries + k * width;
+                float* const slope = gradients + k * width;
+                const float along = short_sum(
+                    width, [&](std::int64_t d) TERRANE_INLINE_LAMBDA { return slope[d] * share[d]; });
 #pragma omp simd
-                for (std::int64_t d = 0; d < width_; ++d) {
-                    gradients[k * width_ + d] = queries[k * width_ + d] * (gradients[k * width_ + d] - along);
-                }
+                for (std::int64_t d = 0; d < width; ++d) slope[d] = share[d] * (slope[d] - along);
             }
-            write_rows(gradients, in_stride(), count, width_, dx + block.in + p * in_stride());
+            write_rows(gradients, in_stride(), count, width, dx + block.in + p * in_stride());
         }
     }
 
@@ -316,26 +386,24 @@ class LinearAttentionPlan final : public LoopPlan {
     }
 
     TERRANE_INLINE void key_gradients(const T* qkv, T* dx, const Block& block, const Kept& kept,
-                                      const Scratch& scratch) const {
+                                      const Scratch& scratch, std::int64_t width) const {
         float keys[run * most_width], values[run * most_width], gradients[run * most_width];
-        const float* const along = scratch.along + block.head * width_;
+        const float* const along = scratch.along + block.head * width;
         for (std::int64_t p = 0; p < block.count; p += run) {
             const std::int64_t count = block.count - p < run ? block.count - p : run;
-            read_rows(qkv + block.in + part(1) + p * in_stride(), in_stride(), count, width_, keys);
-            read_rows(qkv + block.in + part(2) + p * in_stride(), in_stride(), count, width_, values);
-            key_rows(keys, count, width_, kept.highest + block.head * width_,
-                     kept.factor + block.head * width_);
-            multiply_rows(keys, scratch.slope + block.head * width_ * width_, count, width_, gradients);
-            write_rows(gradients, in_stride(), count, width_, dx + block.in + part(2) + p * in_stride());
-            multiply_rows(values, scratch.transposed + block.head * width_ * width_, count, width_,
-                          gradients);
+            read_rows(qkv + block.in + part(1) + p * in_stride(), in_stride(), count, width, keys);
+            read_rows(qkv + block.in + part(2) + p * in_stride(), in_stride(), count, width, values);
+            key_rows(keys, count, width, kept.highest + block.head * width, kept.factor + block.head * width);
+            multiply_rows(keys, scratch.slope + block.head * width * width, count, width, gradients);
+            write_rows(gradients, in_stride(), count, width, dx + block.in + part(2) + p * in_stride());
+            multiply_rows(values, scratch.transposed + block.head * width * width, count, width, gradients);
             for (std::int64_t k = 0; k < count; ++k) {
 #pragma omp simd
-                for (std::int64_t d = 0; d < width_; ++d) {
-                    gradients[k * width_ + d] = keys[k * width_ + d] * (gradients[k * width_ + d] - along[d]);
+                for (std::int64_t d = 0; d < width; ++d) {
+                    gradients[k * width + d] = keys[k * width + d] * (gradients[k * width + d] - along[d]);
                 }
             }
-            write_rows(gradients, in_stride(), count, width_, dx + block.in + part(1) + p * in_stride());
+            write_rows(gradients, in_stride(), count, width, dx + block.in + part(1) + p * in_stride());
         }
     }
 

@@ -41,6 +41,9 @@ std::span<const Candidate> candidates(const ops::CrossEntropy&) {
 std::span<const Candidate> candidates(const ops::Dice&) {
     return loops<make_dice>();
 }
+std::span<const Candidate> candidates(const ops::DistanceEntropy&) {
+    return loops<make_distance_entropy>();
+}
 std::span<const Candidate> candidates(const ops::Dropout&) {
     return loops<make_dropout>();
 }

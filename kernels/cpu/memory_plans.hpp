@@ -14,6 +14,7 @@ Offer make_classify(const device::PlanRequest& request);
 Offer make_concat(const device::PlanRequest& request);
 Offer make_cross_entropy(const device::PlanRequest& request);
 Offer make_dice(const device::PlanRequest& request);
+Offer make_distance_entropy(const device::PlanRequest& request);
 Offer make_dropout(const device::PlanRequest& request);
 Offer make_focal(const device::PlanRequest& request);
 Offer make_gated_sum(const device::PlanRequest& request);

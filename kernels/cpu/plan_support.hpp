@@ -35,7 +35,15 @@ inline bool wants_any_gradient(const device::PlanRequest& request) {
 /// This rank's part of what a loss is divided by (ops/class_loss.hpp); `weight`: that of the valid pixels.
 template <typename Loss>
 double own_denominator(const Loss& op, const TensorView& labels, double weight) {
-    return op.denominator == ops::Denominator::all ? static_cast<double>(labels.elements()) : weight;
+    switch (op.denominator) {
+        case ops::Denominator::valid:
+            return weight;
+        case ops::Denominator::all:
+            return static_cast<double>(labels.elements());
+        case ops::Denominator::samples:
+            return static_cast<double>(labels.shape()[0]);
+    }
+    throw InternalError("unknown denominator");
 }
 
 /// Writes or adds one value of a parameter's gradient.

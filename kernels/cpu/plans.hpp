@@ -32,8 +32,9 @@ std::span<const Candidate> candidates(const ops::TransposedConvolution& op);
 std::span<const Candidate> candidates(const ops::Linear& op);
 std::span<const Candidate> candidates(const ops::MatMul& op);
 
-// attention.cpp
+// attention.cpp, localization_rectification.cpp
 std::span<const Candidate> candidates(const ops::Attention& op);
+std::span<const Candidate> candidates(const ops::LocalizationRectification& op);
 
 // memory_bound.cpp
 std::span<const Candidate> candidates(const ops::Activation& op);
@@ -45,6 +46,7 @@ std::span<const Candidate> candidates(const ops::Classify& op);
 std::span<const Candidate> candidates(const ops::Concat& op);
 std::span<const Candidate> candidates(const ops::CrossEntropy& op);
 std::span<const Candidate> candidates(const ops::Dice& op);
+std::span<const Candidate> candidates(const ops::DistanceEntropy& op);
 std::span<const Candidate> candidates(const ops::Dropout& op);
 std::span<const Candidate> candidates(const ops::Focal& op);
 std::span<const Candidate> candidates(const ops::GatedSum& op);

@@ -166,7 +166,7 @@ void SampleKernels::assemble(const ModalitySample& sample, const SampleTransform
 }
 
 void SampleKernels::assemble_labels(const TensorView& tile, const SampleTransform& transform,
-                                    const TensorView& output) {
+                                    const TensorView& output, std::uint8_t outside) {
     const auto* labels = tile.as<std::uint8_t>();
     auto* target = output.as<std::uint8_t>();
     const std::int64_t tile_height = tile.shape()[0], tile_width = tile.shape()[1];
@@ -185,7 +185,7 @@ void SampleKernels::assemble_labels(const TensorView& tile, const SampleTransfor
                 pixel = formulas::nearest_pixel(formulas::tile_position(transform, x, y, 1), tile_height,
                                                 tile_width);
             }
-            target[i] = pixel >= 0 ? labels[pixel] : static_cast<std::uint8_t>(ops::ignore_label);
+            target[i] = pixel >= 0 ? labels[pixel] : outside;
         }
     });
 }

@@ -9,7 +9,7 @@ class SampleKernels final : public device::SampleKernels {
   public:
     void assemble(const device::ModalitySample& sample, const device::SampleTransform& transform) override;
     void assemble_labels(const TensorView& tile, const device::SampleTransform& transform,
-                         const TensorView& output) override;
+                         const TensorView& output, std::uint8_t outside) override;
     void write(std::span<const float> values, const TensorView& output) override;
 };
 

@@ -47,11 +47,12 @@ struct LabelPixel {
     std::uint8_t* output;
     device::SampleTransform transform;
     std::int64_t tile_height, tile_width, out_width;
+    std::uint8_t outside;
 
     TERRANE_HOST_DEVICE void operator()(std::int64_t i) const {
         const auto position = formulas::tile_position(transform, i % out_width, i / out_width, 1);
         const std::int64_t pixel = formulas::nearest_pixel(position, tile_height, tile_width);
-        output[i] = pixel >= 0 ? tile[pixel] : static_cast<std::uint8_t>(ops::ignore_label);
+        output[i] = pixel >= 0 ? tile[pixel] : outside;
     }
 };
 
@@ -107,12 +108,12 @@ void SampleKernels::assemble(const device::ModalitySample& sample, const device:
 }
 
 void SampleKernels::assemble_labels(const TensorView& tile, const device::SampleTransform& transform,
-                                    const TensorView& output) {
+                                    const TensorView& output, std::uint8_t outside) {
     std::byte* const memory = staging(tile.bytes());
     memory_.copy_to_device(memory, tile.data, tile.bytes());
     launch(queue_, output.elements(),
            LabelPixel{reinterpret_cast<const std::uint8_t*>(memory), output.as<std::uint8_t>(), transform,
-                      tile.shape()[0], tile.shape()[1], output.shape()[1]});
+                      tile.shape()[0], tile.shape()[1], output.shape()[1], outside});
 }
 
 }  // namespace terrane::cuda

@@ -16,6 +16,11 @@ TERRANE_HOST_DEVICE inline bool is_valid_label(int label, std::int64_t classes) 
     return label != ops::ignore_label && label < classes;
 }
 
+/// What a sum over pixels is multiplied by with Denominator::samples; `weight` and `samples` of all ranks.
+TERRANE_HOST_DEVICE inline double share_of_samples(double weight, double samples) {
+    return weight > 0 ? samples / weight : 0;
+}
+
 /// log sum_c exp(logits[c]), in two parts: log p[c] = logits[c] - maximum - log_sum.
 template <typename Real>
 struct SoftmaxNormaliser {

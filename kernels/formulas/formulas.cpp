@@ -8,5 +8,6 @@
 #include "formulas/discrepancy_draw.hpp"
 #include "formulas/dropout.hpp"
 #include "formulas/norm.hpp"
+#include "formulas/rectification.hpp"
 #include "formulas/sample.hpp"
 #include "formulas/update.hpp"

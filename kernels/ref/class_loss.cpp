@@ -15,9 +15,11 @@ class CrossEntropyPlan final : public ClassLossPlan<T, ops::CrossEntropy> {
     CrossEntropyPlan(const ops::CrossEntropy& op, const device::PlanRequest& request) : Base(op, request) {
         this->requirements_.forward_workspace = bytes_of_doubles(2 * classes_);
         this->requirements_.backward_workspace = bytes_of_doubles(3 * classes_);
+        this->reserve_share();
     }
 
     void forward(const device::ForwardArguments& arguments) override {
+        if (this->takes_share(arguments)) return;
         double* logits = doubles(arguments.workspace);
         double* weights = logits + classes_;
         const auto terms = read_weights(arguments.inputs[2], weights);
@@ -30,22 +32,20 @@ class CrossEntropyPlan final : public ClassLossPlan<T, ops::CrossEntropy> {
             loss += formulas::cross_entropy_loss(logits, classes_, label, weights, terms, normaliser);
             weight += weights[label];
         });
-        double* output = arguments.outputs[0].as<double>();
-        output[0] = loss;
-        output[1] = this->own_denominator(arguments.inputs[1], weight);
+        this->put_totals(arguments, loss, weight);
     }
 
     void backward(const device::BackwardArguments& arguments) override {
         double* weights = doubles(arguments.workspace) + 2 * classes_;
         const auto terms = read_weights(arguments.inputs[2], weights);
+        const double factor = this->gradient_factor(arguments);
         this->gather(
             arguments,
             [&](const double* logits, std::int64_t, std::int64_t) {
                 return formulas::softmax_normaliser(logits, classes_);
             },
             [&](const auto& normaliser, double logit, std::int64_t label, std::int64_t c) {
-                return op_.loss_weight *
-                       formulas::cross_entropy_slope(logit, c, label, weights, terms, normaliser);
+                return factor * formulas::cross_entropy_slope(logit, c, label, weights, terms, normaliser);
             });
     }
 
@@ -67,9 +67,11 @@ class FocalPlan final : public ClassLossPlan<T, ops::Focal> {
     FocalPlan(const ops::Focal& op, const device::PlanRequest& request) : Base(op, request) {
         this->requirements_.forward_workspace = bytes_of_doubles(classes_);
         this->requirements_.backward_workspace = bytes_of_doubles(2 * classes_);
+        this->reserve_share();
     }
 
     void forward(const device::ForwardArguments& arguments) override {
+        if (this->takes_share(arguments)) return;
         double* logits = doubles(arguments.workspace);
         const AnyReader weights(arguments.inputs[2]);
         const Upsampled<T> upsampled = this->upsampled(arguments.inputs[0]);
@@ -81,9 +83,7 @@ class FocalPlan final : public ClassLossPlan<T, ops::Focal> {
                                  loss += weights[label] * pixel(normaliser, logits[label]).loss;
                                  weight += weights[label];
                              });
-        double* output = arguments.outputs[0].as<double>();
-        output[0] = loss;
-        output[1] = this->own_denominator(arguments.inputs[1], weight);
+        this->put_totals(arguments, loss, weight);
     }
 
     void backward(const device::BackwardArguments& arguments) override {
@@ -92,12 +92,12 @@ class FocalPlan final : public ClassLossPlan<T, ops::Focal> {
             double pull;
         };
         const AnyReader weights(arguments.inputs[2]);
+        const double factor = this->gradient_factor(arguments);
         this->gather(
             arguments,
             [&](const double* logits, std::int64_t label, std::int64_t) {
                 const auto normaliser = formulas::softmax_normaliser(logits, classes_);
-                return Prepared{normaliser,
-                                op_.loss_weight * weights[label] * pixel(normaliser, logits[label]).pull};
+                return Prepared{normaliser, factor * weights[label] * pixel(normaliser, logits[label]).pull};
             },
             [&](const Prepared& prepared, double logit, std::int64_t label, std::int64_t c) {
                 return prepared.pull * (prepared.normaliser.probability(logit) - (c == label ? 1 : 0));
@@ -114,10 +114,72 @@ class FocalPlan final : public ClassLossPlan<T, ops::Focal> {
     }
 };
 
+template <typename T>
+class DistanceEntropyPlan final : public ClassLossPlan<T, ops::DistanceEntropy> {
+    using Base = ClassLossPlan<T, ops::DistanceEntropy>;
+    using Base::classes_;
+
+  public:
+    DistanceEntropyPlan(const ops::DistanceEntropy& op, const device::PlanRequest& request)
+        : Base(op, request) {
+        this->requirements_.forward_workspace = bytes_of_doubles(classes_);
+        this->requirements_.backward_workspace = bytes_of_doubles(2 * classes_);
+        this->reserve_share();
+    }
+
+    void forward(const device::ForwardArguments& arguments) override {
+        if (this->takes_share(arguments)) return;
+        double* logits = doubles(arguments.workspace);
+        const auto* distances = arguments.inputs[1].template as<std::uint8_t>();
+        const Upsampled<T> upsampled = this->upsampled(arguments.inputs[0]);
+        double loss = 0, pixels = 0;
+        for (std::int64_t i = 0; i < arguments.inputs[1].elements(); ++i) {
+            if (distances[i] == 0) continue;
+            upsampled.values(i / (this->height_ * this->width_), i / this->width_ % this->height_,
+                             i % this->width_, logits);
+            const auto normaliser = formulas::softmax_normaliser(logits, classes_);
+            loss += distances[i] / 255.0 * entropy(logits, normaliser);
+            pixels += 1;
+        }
+        this->put_totals(arguments, loss, pixels);
+    }
+
+    void backward(const device::BackwardArguments& arguments) override {
+        struct Prepared {
+            formulas::SoftmaxNormaliser<double> normaliser;
+            double entropy;
+        };
+        const double factor = this->gradient_factor(arguments);
+        this->gather_where(
+            arguments, [](std::int64_t distance) { return distance > 0; },
+            [&](const double* logits, std::int64_t, std::int64_t) {
+                const auto normaliser = formulas::softmax_normaliser(logits, classes_);
+                return Prepared{normaliser, entropy(logits, normaliser)};
+            },
+            [&](const Prepared& prepared, double logit, std::int64_t distance, std::int64_t) {
+                const double log_p = prepared.normaliser.log_probability(logit);
+                return -factor * static_cast<double>(distance) / 255.0 * std::exp(log_p) *
+                       (log_p + prepared.entropy);
+            });
+    }
+
+  private:
+    double entropy(const double* logits, const formulas::SoftmaxNormaliser<double>& normaliser) const {
+        double sum = 0;
+        for (std::int64_t c = 0; c < classes_; ++c) {
+            sum -= normaliser.probability(logits[c]) * normaliser.log_probability(logits[c]);
+        }
+        return sum;
+    }
+};
+
 }  // namespace
 
 std::unique_ptr<device::OpPlan> make(const ops::CrossEntropy& op, const device::PlanRequest& request) {
     return make_typed<CrossEntropyPlan>(op, request);
+}
+std::unique_ptr<device::OpPlan> make(const ops::DistanceEntropy& op, const device::PlanRequest& request) {
+    return make_typed<DistanceEntropyPlan>(op, request);
 }
 std::unique_ptr<device::OpPlan> make(const ops::Focal& op, const device::PlanRequest& request) {
     return make_typed<FocalPlan>(op, request);

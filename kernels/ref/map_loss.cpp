@@ -161,9 +161,17 @@ class BoundaryPlan final : public SlopeMapPlan<T, ops::Boundary> {
   public:
     BoundaryPlan(const ops::Boundary& op, const device::PlanRequest& request) : Base(op, request) {
         this->requirements_.forward_workspace = bytes_of_doubles(2 * classes_ + this->elements_);
+        this->reserve_share();
     }
 
     void forward(const device::ForwardArguments& arguments) override {
+        if (this->takes_share(arguments)) {
+            const double share = formulas::share_of_samples(arguments.exchange[0], arguments.exchange[1]);
+            for (std::int64_t i = 0; this->trains() && i < this->elements_; ++i) {
+                doubles(arguments.saved)[i] *= share;
+            }
+            return;
+        }
         const AnyReader weights(arguments.inputs[2]);
         double* room = doubles(arguments.workspace);
         double* distances = room + 2 * classes_;
@@ -180,9 +188,7 @@ class BoundaryPlan final : public SlopeMapPlan<T, ops::Boundary> {
                         doubles(arguments.saved)[place * classes_ + c] = op_.loss_weight * slope;
                 }
             });
-        double* output = arguments.outputs[0].as<double>();
-        output[0] = loss;
-        output[1] = this->own_denominator(arguments.inputs[1], weight);
+        this->put_totals(arguments, loss, weight);
     }
 
   private:

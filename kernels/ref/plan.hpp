@@ -72,12 +72,15 @@ std::unique_ptr<device::OpPlan> make(const ops::Concat& op, const device::PlanRe
 std::unique_ptr<device::OpPlan> make(const ops::Convolution& op, const device::PlanRequest& request);
 std::unique_ptr<device::OpPlan> make(const ops::CrossEntropy& op, const device::PlanRequest& request);
 std::unique_ptr<device::OpPlan> make(const ops::Dice& op, const device::PlanRequest& request);
+std::unique_ptr<device::OpPlan> make(const ops::DistanceEntropy& op, const device::PlanRequest& request);
 std::unique_ptr<device::OpPlan> make(const ops::Dropout& op, const device::PlanRequest& request);
 std::unique_ptr<device::OpPlan> make(const ops::Focal& op, const device::PlanRequest& request);
 std::unique_ptr<device::OpPlan> make(const ops::GatedSum& op, const device::PlanRequest& request);
 std::unique_ptr<device::OpPlan> make(const ops::GroupNorm& op, const device::PlanRequest& request);
 std::unique_ptr<device::OpPlan> make(const ops::LayerNorm& op, const device::PlanRequest& request);
 std::unique_ptr<device::OpPlan> make(const ops::Linear& op, const device::PlanRequest& request);
+std::unique_ptr<device::OpPlan> make(const ops::LocalizationRectification& op,
+                                     const device::PlanRequest& request);
 std::unique_ptr<device::OpPlan> make(const ops::Lovasz& op, const device::PlanRequest& request);
 std::unique_ptr<device::OpPlan> make(const ops::MatMul& op, const device::PlanRequest& request);
 std::unique_ptr<device::OpPlan> make(const ops::Multiply& op, const device::PlanRequest& request);

@@ -55,14 +55,14 @@ void RefSampleKernels::assemble(const ModalitySample& sample, const SampleTransf
 }
 
 void RefSampleKernels::assemble_labels(const TensorView& tile, const SampleTransform& transform,
-                                       const TensorView& output) {
+                                       const TensorView& output, std::uint8_t outside) {
     const auto* labels = tile.as<std::uint8_t>();
     auto* target = output.as<std::uint8_t>();
     const std::int64_t width = output.shape()[1];
     for (std::int64_t i = 0; i < output.elements(); ++i) {
         const auto position = formulas::tile_position(transform, i % width, i / width, 1);
         const std::int64_t pixel = formulas::nearest_pixel(position, tile.shape()[0], tile.shape()[1]);
-        target[i] = pixel >= 0 ? labels[pixel] : static_cast<std::uint8_t>(ops::ignore_label);
+        target[i] = pixel >= 0 ? labels[pixel] : outside;
     }
 }
 

@@ -47,12 +47,12 @@ bool is_first_of_launch() {
     return true;
 }
 
-// Before the ranks know each other only the first one speaks about what all of them see; the others give it
-// time to do so. That the first one can't be reached is what every other rank has to say itself.
+// Before the ranks know each other only the first one speaks about what all of them see alike; the others
+// give it time to do so. What one rank's variables or its way to the others lack it has to say itself.
 int fail_alone(const std::exception_ptr& exception) {
     const comm::Failure failure = comm::describe_failure(exception);
-    constexpr int not_met = 125;
-    if (is_first_of_launch() || failure.number == not_met) {
+    const bool own = failure.number == 122 || failure.number == 123 || failure.number == 125;
+    if (own || is_first_of_launch()) {
         log::write(log::Level::error, failure.text);
     } else {
         std::this_thread::sleep_for(std::chrono::seconds(1));

@@ -2,6 +2,8 @@
 
 #include <charconv>
 
+#include "config/weak_maps.hpp"
+
 namespace terrane::app {
 
 namespace {
@@ -73,6 +75,7 @@ nets::NetworkInputs network_inputs(const Invocation& invocation) {
     nets::NetworkInputs inputs;
     inputs.modalities = modalities_of(invocation);
     inputs.classes = invocation.integer("classes", classes);
+    inputs.background = config::background_index(config.classes);
     inputs.batch = invocation.integer("batch", batch);
     inputs.height = inputs.width = invocation.integer("size", crop);
     return inputs;

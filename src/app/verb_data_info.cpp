@@ -70,6 +70,8 @@ ExitCode run_data_info(Invocation& invocation) {
             for (const auto& file : files.modalities[m]) print_text(raster_text(file, statistics));
         }
         for (const auto& file : files.label) print_text("  label\n" + raster_text(file, statistics));
+        for (const auto& file : files.scribble) print_text("  scribbles\n" + raster_text(file, statistics));
+        for (const auto& file : files.pseudo) print_text("  pseudo-labels\n" + raster_text(file, statistics));
     }
     return ExitCode::done;
 }

@@ -31,6 +31,7 @@ ExitCode run_data_synth(Invocation& invocation) {
     options.size = invocation.integer("size", options.size);
     options.seed = runtime.seed;
     if (invocation.has("rgb-labels")) options.labels = synth::LabelFiles::index_and_rgb;
+    if (invocation.has("weak-labels")) options.weak_labels = synth::WeakLabels::yes;
     if (runtime.overwrite) options.existing = synth::ExistingScene::replace;
     const std::string folder = runtime.out.empty() ? "scene" : runtime.out;
 
@@ -60,7 +61,9 @@ extern const Verb data_synth_verb{
     Ranks::local,
     ConfigNeed::none,
     "",
-    {{"size", Argument::one, "PIXELS", "edge of the optical raster, 256 to 100000 (default 2048)", '\0', "",
+    {{"weak-labels", Argument::none, "",
+      "also write scribbles, pseudo-labels and weak.toml for weak supervision", '\0', "", false},
+     {"size", Argument::one, "PIXELS", "edge of the optical raster, 256 to 100000 (default 2048)", '\0', "",
       false},
      {"rgb-labels", Argument::none, "", "also write labels_rgb.tif, in the colours of the classes", '\0', "",
       false}},

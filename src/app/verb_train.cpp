@@ -120,7 +120,7 @@ ExitCode run_train(Invocation& invocation) {
     store.require(config);
     invocation.world().require_equal("tile store", store.identity());
     invocation.world().set_report_folder(folder);
-    data::StoreSource training(store, tiles::Split::train, config);
+    data::StoreSource training(store, tiles::Split::train, config, data::StoreSource::Maps::of_loss);
     data::StoreSource validation(store, tiles::Split::val, config);
     if (validation.size() == 0 && invocation.world().rank() == 0) {
         log::warning("the split val has no tiles: nothing is evaluated, ckpt/best is the last checkpoint");

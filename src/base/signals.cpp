@@ -4,6 +4,7 @@
 #include <signal.h>
 
 #include <atomic>
+#include <chrono>
 #include <system_error>
 #include <thread>
 
@@ -15,7 +16,8 @@ namespace terrane::signals {
 namespace {
 
 std::atomic<bool> stops_by_itself{false};  // whether a StopRequest lives
-std::atomic<int> kept{0};                  // the signal it found
+std::atomic<std::chrono::milliseconds> respite{};
+std::atomic<int> kept{0};  // the signal it found
 
 sigset_t stop_signals() {
     sigset_t set;
@@ -49,6 +51,13 @@ void take(int signal) {
         log::warning("{}: there is nothing to stop early here; going on", name_of(signal));
         return;
     }
+    if (signal == SIGTERM) {
+        // Another signal cuts the moment short.
+        const std::chrono::milliseconds moment = respite.load();
+        const timespec time{moment.count() / 1000, moment.count() % 1000 * 1'000'000};
+        const sigset_t set = stop_signals();
+        ::sigtimedwait(&set, nullptr, &time);
+    }
     log::warning("ended by {}; what is unfinished has its temporary name only", name_of(signal));
     end_by(signal);
 }
@@ -68,6 +77,10 @@ void wait_in_thread() {
     const int failed = pthread_sigmask(SIG_BLOCK, &set, nullptr);
     TERRANE_ASSERT(failed == 0, "signals can't be blocked: {}", std::system_category().message(failed));
     std::thread(wait_for_signals).detach();
+}
+
+void delay_termination(std::chrono::milliseconds time) {
+    respite = time;
 }
 
 StopRequest::StopRequest() {

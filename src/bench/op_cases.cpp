@@ -136,6 +136,11 @@ std::vector<OpCase> assorted_cases(std::int64_t batch, std::int64_t crop, DType 
     const TensorSpec labels{DType::u8, Shape{batch, crop, crop}};
     list.add({"cross-entropy x2", ops::CrossEntropy{}, {spec(logits), labels, parameter({7})}});
     list.add({"Dice x2", ops::Dice{}, {spec(logits), labels, parameter({7})}});
+    list.add({"distance entropy x2", ops::DistanceEntropy{}, {spec(logits), labels}});
+    const Shape tokens_of_512{batch, eighth, eighth, 512};
+    list.add({"rectification of 512",
+              ops::LocalizationRectification{},
+              {spec(tokens_of_512), spec(tokens_of_512), spec(tokens_of_512), parameter({1}), labels}});
     list.add({"classify x2", ops::Classify{}, {spec(logits), labels, {DType::i64, Shape{7, 7}}}});
     list.add({"softmax x2", ops::Softmax{.height = crop, .width = crop}, {spec(logits)}});
     return list.take();

@@ -49,7 +49,8 @@ bool has_backward(const ops::Op& op) {
 bool is_learned(const ops::Op& op, std::size_t input, std::size_t inputs) {
     if (is_any<ops::BatchNorm>(op)) return input < 3 || input > 4;  // between are the running statistics
     if (is_any<ops::GatedSum>(op)) return input + 1 < inputs;       // the last is the presence
-    if (is_any<ops::CrossEntropy, ops::Dice>(op)) return input == 0;
+    if (is_any<ops::CrossEntropy, ops::Dice, ops::DistanceEntropy>(op)) return input == 0;
+    if (is_any<ops::LocalizationRectification>(op)) return input < 4;  // then the class map
     return has_backward(op);
 }
 

@@ -2,13 +2,14 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "base/philox.hpp"
 #include "base/process_memory.hpp"
-#include "graph/program.hpp"
 #include "graph/summary.hpp"
 #include "nets/freezing.hpp"
+#include "recipe/recipe.hpp"
 
 namespace terrane::bench {
 
@@ -20,7 +21,7 @@ double now() {
 
 /// Standard normal images, all modalities present, uniform labels: never zeros, which some hardware
 /// multiplies faster.
-void fill_inputs(const StepOptions& options, device::Backend& backend, graph::Program& program) {
+void fill_inputs(const StepOptions& options, device::Backend& backend, const recipe::InputPorts& program) {
     const auto fill = [&](const std::string& name, const auto& make) {
         const TensorView slot = program.input(name);
         std::vector<std::byte> bytes(slot.bytes());
@@ -52,11 +53,13 @@ void fill_inputs(const StepOptions& options, device::Backend& backend, graph::Pr
     });
 }
 
+/// AdamW; pkdiff's recipe clips gradients to a norm of 1 before.
 class AdamwStep {
   public:
-    AdamwStep(device::Backend& backend, graph::ParameterStore& store)
+    AdamwStep(device::Backend& backend, graph::ParameterStore& store, double clip_norm)
         : backend_(backend),
           store_(store),
+          clip_norm_(clip_norm),
           moments_(backend.allocate(2 * store.gradient_bytes())),
           segment_{0, store.trainable_elements(), 1, 1} {}
 
@@ -66,6 +69,11 @@ class AdamwStep {
         device::UpdateScalars scalars;
         scalars.rate = 1e-3;
         scalars.gradient_scale = 1 / normaliser;
+        if (clip_norm_ > 0) {
+            const double norm =
+                std::sqrt(backend_.flat_kernels().sum_of_squares(store_.gradient_values())) / normaliser;
+            scalars.gradient_scale *= std::min(1.0, clip_norm_ / (norm + 1e-6));
+        }
         scalars.weight_decay = 0.01;
         scalars.beta1 = 0.9;
         scalars.beta2 = 0.999;
@@ -78,18 +86,22 @@ class AdamwStep {
   private:
     device::Backend& backend_;
     graph::ParameterStore& store_;
+    double clip_norm_;
     device::Buffer moments_;
     device::UpdateSegment segment_;
     std::int64_t step_ = 0;
 };
 
-std::vector<NodeSeconds> node_seconds(const graph::Program& program, int steps) {
+std::vector<NodeSeconds> node_seconds(const std::vector<recipe::Part>& parts, int steps) {
     std::vector<NodeSeconds> rows;
-    const auto layers = graph::layer_rows(program.plan());
-    for (std::size_t i = 0; i < layers.size(); ++i) {
-        const auto& time = program.profile()[i];
-        rows.push_back({layers[i].name, layers[i].op, layers[i].implementation, time.forward / steps,
-                        time.backward / steps});
+    for (const recipe::Part& part : parts) {
+        const auto layers = graph::layer_rows(part.program->plan());
+        const std::string prefix = part.name.empty() ? "" : part.name + ".";
+        for (std::size_t i = 0; i < layers.size(); ++i) {
+            const auto& time = part.program->profile()[i];
+            rows.push_back({prefix + layers[i].name, layers[i].op, layers[i].implementation,
+                            time.forward / steps, time.backward / steps});
+        }
     }
     return rows;
 }
@@ -109,6 +121,7 @@ nlohmann::json step_object(const device::Backend& backend, const StepOptions& op
     json["batch"] = options.inputs.batch;
     json["height"] = options.inputs.height;
     json["width"] = options.inputs.width;
+    json["updates"] = result.updates;
     json["seconds"] = result.seconds;
     json["seconds_min"] = sorted.front();
     json["seconds_median"] = sorted[sorted.size() / 2];
@@ -134,36 +147,53 @@ nlohmann::json step_object(const device::Backend& backend, const StepOptions& op
 StepResult measure_step(device::Backend& backend, const StepOptions& options) {
     const std::size_t before = process_memory().resident;
     device::SingleRank alone;
-    graph::Graph network =
-        nets::build_network(options.model, {}, options.inputs, nets::Task::train, options.compute);
-    nets::freeze(network, options.model, options.freeze, std::nullopt);
+    recipe::Design design;
+    design.model = options.model;
+    design.inputs = options.inputs;
+    design.compute = options.compute;
+    design.plan.recompute = options.recompute;
+    design.crop = options.inputs.height;
+    graph::Graph network = recipe::parameter_graph(design);
+    const nets::Frozen frozen = nets::freeze(network, options.model, options.freeze, std::nullopt);
+    design.frozen = {frozen.names.begin(), frozen.names.end()};
     graph::ParameterStore store(backend, network);
     store.initialise(1);
-    graph::ProgramPlan plan =
-        graph::plan_program(std::move(network), backend, {.recompute = options.recompute});
+    const auto training = recipe::make_training(design, {backend, store, alone});
+    const std::vector<recipe::Part> parts = training->parts();
 
     StepResult result;
-    result.forward_flops = graph::forward_flops(plan);
-    result.planned_bytes = graph::memory_table(plan, 2).total();
-    result.arena_bytes = plan.arena.bytes;
-    graph::Program program(std::move(plan), backend, store, alone);
-    AdamwStep optimizer(backend, store);
-    fill_inputs(options, backend, program);
-    program.parameters_changed();
+    result.updates = training->updates();
+    result.planned_bytes =
+        store.parameter_bytes() + 3 * store.gradient_bytes() + store.state_bytes() + training->bytes();
+    for (const recipe::Part& part : parts) {
+        result.forward_flops += static_cast<double>(part.runs) * graph::forward_flops(part.program->plan());
+        result.arena_bytes += part.program->plan().arena.bytes;
+    }
+    AdamwStep optimizer(backend, store, options.model.name == "pkdiff" ? 1 : 0);
+    fill_inputs(options, backend, *training);
+    training->parameters_changed();
 
     for (int step = 0; step < options.warm_up + options.steps; ++step) {
-        if (step == options.warm_up) program.enable_profile(options.per_node);
+        if (step == options.warm_up) {
+            for (const recipe::Part& part : parts) part.program->enable_profile(options.per_node);
+        }
         const double begin = now();
-        program.run_training({.seed = 1, .step = step, .first_sample = 0}, {});
-        const graph::LossTotals totals = program.losses();
-        optimizer.update(totals.normaliser);
-        program.parameters_changed(graph::Program::Changed::trained);
+        training->run({.seed = 1,
+                       .step = step,
+                       .batch = options.inputs.batch,
+                       .fill = [](std::int64_t) {},
+                       .passed = [](std::int64_t, const graph::LossTotals&) {},
+                       .update =
+                           [&](const graph::LossTotals& totals) {
+                               optimizer.update(totals.normaliser);
+                               training->parameters_changed();
+                               result.loss = totals.sum / totals.normaliser;
+                           }});
         backend.synchronise();
         if (step >= options.warm_up) result.seconds.push_back(now() - begin);
-        result.loss = totals.sum / totals.normaliser;
     }
     result.measured_bytes = process_memory().peak - before;
-    if (options.per_node) result.nodes = node_seconds(program, options.steps);
+    if (options.per_node) result.nodes = node_seconds(parts, options.steps);
     return result;
 }
 

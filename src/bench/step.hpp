@@ -9,7 +9,8 @@
 
 namespace terrane::bench {
 
-/// A training step to be timed: random inputs, forward, loss, backward and the AdamW update, on one rank.
+/// A training step to be timed: random inputs, forward, loss, backward and the AdamW update, on one rank. For
+/// pkdiff that is a whole mini-batch: all passes of the recursion, each with its update.
 struct StepOptions {
     config::Model model;
     std::vector<std::string> freeze;  ///< optim.freeze
@@ -31,9 +32,11 @@ struct NodeSeconds {
 
 struct StepResult {
     std::vector<double> seconds;  ///< of each step after the warm-up
-    double loss = 0;              ///< after the last step: proof that it trained on something
-    double forward_flops = 0;
-    std::size_t arena_bytes = 0;    ///< activations, gradients of activations, saved, workspace
+    std::int64_t updates = 1;     ///< of the optimizer within a step
+    double loss = 0;              ///< of the last update: proof that it trained on something
+    double forward_flops = 0;     ///< of all passes of a step
+    std::size_t arena_bytes =
+        0;  ///< of all programs: activations, gradients of activations, saved, workspace
     std::size_t planned_bytes = 0;  ///< parameters, gradients, moments, states, packed weights, inputs, arena
     std::size_t measured_bytes = 0;  ///< growth of the process's peak resident memory from before planning
     std::vector<NodeSeconds> nodes;

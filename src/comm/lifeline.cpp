@@ -44,9 +44,7 @@ Lifeline::Lifeline(Party party, FlightRecord& record, Launcher launcher,
       record_(record),
       launcher_(launcher),
       silence_limit_(silence_limit.count()),
-      wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
-    termination_.begin(wake_.get());
-}
+      wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
 
 void Lifeline::start() {
     const AllSignalsBlocked blocked;
@@ -84,7 +82,6 @@ void Lifeline::run() {
         const auto gap = now - last_turn;
         if (gap > 2 * interval) on_stall(gap);
         last_turn = now;
-        termination_.obey_in_time(now);
         if ((entries[1].revents & POLLIN) != 0 || launcher_.descriptor() < 0) watch_launcher();
 
         for (std::size_t i = 0; i < party_.links.size(); ++i) {

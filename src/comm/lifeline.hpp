@@ -16,7 +16,6 @@
 #include "comm/flight_record.hpp"
 #include "comm/process.hpp"
 #include "comm/rendezvous.hpp"
-#include "comm/termination_watch.hpp"
 
 namespace terrane::comm {
 
@@ -108,7 +107,6 @@ class Lifeline {
     void wake();
 
     LauncherWatch launcher_;
-    TerminationWatch termination_;
     std::atomic<double> silence_limit_;
     net::Descriptor wake_;
     std::thread thread_;

@@ -10,6 +10,7 @@
 
 #include "base/error.hpp"
 #include "base/log.hpp"
+#include "base/signals.hpp"
 #include "comm/flight_record.hpp"
 #include "comm/lifeline.hpp"
 #include "comm/mpi_layer.hpp"
@@ -26,6 +27,10 @@ std::string interface_filter() {
     const auto filter = environment_variable("GLOO_SOCKET_IFNAME");
     return filter ? *filter : environment_variable("NCCL_SOCKET_IFNAME").value_or("");
 }
+
+// Rank 0 decides within half a second how a broken job ends; mpirun kills about a second after it told the
+// ranks to end.
+constexpr auto respite = std::chrono::milliseconds(700);
 
 bool same_machine(const Member& a, const Member& b) {
     return a.host == b.host && a.machine == b.machine;

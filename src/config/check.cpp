@@ -9,6 +9,7 @@
 
 #include "base/error.hpp"
 #include "config/convert.hpp"
+#include "config/weak_maps.hpp"
 
 namespace terrane::config {
 
@@ -99,6 +100,11 @@ void check_modalities(const Resolved& resolved) {
                                       modality.name),
                           "Rename it: the name becomes part of dataset and parameter names.");
         }
+        if (std::find(weak_map_names.begin(), weak_map_names.end(), modality.name) != weak_map_names.end()) {
+            contradiction(resolved, key + ".name",
+                          fmt::format("\"{}\" is the name of a map of weak supervision.", modality.name),
+                          "Give the modality another name.");
+        }
         if (!modality.scene.empty()) check_regex(resolved, key + ".scene", modality.scene);
         if (resolved.config.grid.tile % modality.scale != 0) {
             contradiction(resolved, resolved.sources.contains(key + ".scale") ? key + ".scale" : "grid.tile",
@@ -125,6 +131,10 @@ void check_classes(const Resolved& resolved) {
             return fmt::format("[{}, {}, {}]", item.color[0], item.color[1], item.color[2]);
         });
     }
+    if (!resolved.config.scribble.scene.empty())
+        check_regex(resolved, "scribble.scene", resolved.config.scribble.scene);
+    if (!resolved.config.pseudo.scene.empty())
+        check_regex(resolved, "pseudo.scene", resolved.config.pseudo.scene);
     for (const std::int64_t ignored : resolved.config.label.ignore) {
         for (const Class& item : classes) {
             if (item.id == ignored && resolved.config.label.encoding == "index") {
@@ -179,6 +189,44 @@ void check_split(const Resolved& resolved) {
     }
 }
 
+void check_loss(const Resolved& resolved) {
+    const Config& config = resolved.config;
+    check_unique(resolved, config.loss.terms, "loss.terms", "name and target", [](const LossTerm& term) {
+        return term.name + (term.target == "label" ? "" : " on " + term.target);
+    });
+    for (std::size_t i = 0; i < config.loss.terms.size(); ++i) {
+        const LossTerm& term = config.loss.terms[i];
+        const std::string key = fmt::format("loss.terms[{}]", i);
+        if (term.name == "distance_entropy" && term.target == "label") {
+            contradiction(resolved, key + ".name", "labels have no distance map.",
+                          "Set target = \"scribble\" or target = \"pseudo\".");
+        }
+        if (term.name == "rectification" && config.model.name != "res50_aspp_lorm") {
+            contradiction(resolved, key + ".name",
+                          fmt::format("model.name = \"{}\" has no layers for the term rectification.",
+                                      config.model.name),
+                          "Use model.name = \"res50_aspp_lorm\" or drop the term.");
+        }
+        if (term.target != "label" && config.model.name == "pkdiff") {
+            contradiction(resolved, key + ".target", "pkdiff learns from labels only.",
+                          "Use another network.");
+        }
+    }
+    if (config.loss.normalise == "all" && looks_at_several_maps(config.loss)) {
+        contradiction(
+            resolved, "loss.normalise",
+            "loss.normalise = \"all\" does not go with terms over several maps, of which each is a mean "
+            "over its own pixels.",
+            "Set loss.normalise = \"valid\".");
+    }
+    const auto backgrounds = std::count_if(config.classes.begin(), config.classes.end(),
+                                           [](const Class& item) { return item.background; });
+    if (backgrounds > 1) {
+        contradiction(resolved, "class", fmt::format("{} classes have background = true.", backgrounds),
+                      "Keep one.");
+    }
+}
+
 void check_training(const Resolved& resolved) {
     const Config& config = resolved.config;
     if (config.augment.zoom[0] > config.augment.zoom[1]) {
@@ -220,8 +268,7 @@ void check_training(const Resolved& resolved) {
     }
     if (config.loss.terms.empty())
         missing("[[loss.terms]] is empty, so there is nothing to minimise.", "Add a term.");
-    check_unique(resolved, config.loss.terms, "loss.terms", "name",
-                 [](const LossTerm& term) { return term.name; });
+    check_loss(resolved);
     for (std::size_t i = 0; i < config.optim.groups.size(); ++i) {
         check_regex(resolved, fmt::format("optim.groups[{}].match", i), config.optim.groups[i].match);
     }

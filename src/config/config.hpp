@@ -34,6 +34,8 @@ struct Config {
     Grid grid;
     std::vector<Modality> modalities;    ///< [[modality]]
     Label label;
+    WeakLabel scribble{{}, "", 7.38905609893065};  ///< lambda e^2, as published
+    WeakLabel pseudo{{}, "", 2.718281828459045};   ///< lambda e
     std::vector<Class> classes;          ///< [[class]]
     Split split;
     Sampler sampler;

@@ -18,6 +18,12 @@ struct Pyramid {
     bool align_corners = false;          ///< how maps are resized; true for crops of 8 x + 1 pixels
 };
 
+/// What res50_aspp_lorm is built with beside the shared keys: [model.atrous].
+struct Atrous {
+    std::vector<std::int64_t> rates{12, 18, 24};  ///< dilations of the classifiers beside the 1x1 one
+    std::vector<std::int64_t> grid{4, 8, 16};     ///< dilations of the blocks of the encoder's last stage
+};
+
 /// What pkdiff is built and run with: [model.diffusion].
 struct Diffusion {
     std::int64_t width = 32;       ///< channels of the first level; 32 is the published network
@@ -74,6 +80,7 @@ struct Model {
     std::vector<std::int64_t> aspp_rates{6, 12, 18};  ///< at output stride 16; doubled at 8
     double dropout = 0.1;
     Pyramid pyramid;
+    Atrous atrous;
     Diffusion diffusion;
     std::string frozen = "none";         ///< none, encoder: not trained, provided its weights were loaded
     bool frozen_dropout = false;         ///< whether frozen parts still drop out in training
@@ -81,8 +88,11 @@ struct Model {
 };
 
 struct LossTerm {
-    std::string name = "cross_entropy";  ///< cross_entropy, focal, dice, tversky, lovasz, boundary
+    /// cross_entropy, focal, dice, tversky, lovasz, boundary, distance_entropy, rectification
+    std::string name = "cross_entropy";
+    std::string target = "label";        ///< the map it looks at: label, scribble, pseudo
     double weight = 1;
+    double label_smoothing = -1;         ///< cross_entropy; -1: loss.label_smoothing
     double gamma = 2;                    ///< focal
     double alpha = 0.5;                  ///< tversky: price of a false positive
     double beta = 0.5;                   ///< tversky: price of a false negative

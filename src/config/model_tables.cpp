@@ -30,6 +30,17 @@ TableOf<Pyramid> pyramid() {
     return table;
 }
 
+TableOf<Atrous> atrous() {
+    TableOf<Atrous> table("atrous", "res50_aspp_lorm.");
+    table.option("rates", &Atrous::rates, "dilations of the 3x3 classifiers beside the 1x1 one")
+        .at_least(1)
+        .at_most(128);
+    table.option("grid", &Atrous::grid, "dilations of the blocks of the encoder's last stage")
+        .at_least(1)
+        .at_most(128);
+    return table;
+}
+
 TableOf<Diffusion> diffusion() {
     TableOf<Diffusion> table("diffusion", "pkdiff.");
     table.option("width", &Diffusion::width, "channels of the first level; 32 is the published network")
@@ -43,7 +54,7 @@ TableOf<Diffusion> diffusion() {
             "height), off")
         .one_of({"self", "dual", "off"});
     table.option("height", &Diffusion::height,
-                 "modality whose first band is the height; without it there is no CADEF");
+                 "modality whose first band is the height; the names height, dsm and ndsm mean the same");
     table.option("gate", &Diffusion::gate, "slopes that open CADEF's gate: falling (published) or all")
         .one_of({"falling", "all"});
     table.option("border", &Diffusion::border, "heights beyond a patch: zero (published) or replicate")
@@ -154,9 +165,20 @@ TableOf<VisionTransformer> vit() {
 TableOf<LossTerm> loss_term() {
     TableOf<LossTerm> table("terms", "A summand of the loss.");
     table.option("name", &LossTerm::name, "the term")
-        .one_of({"cross_entropy", "focal", "dice", "tversky", "lovasz", "boundary"})
+        .one_of({"cross_entropy", "focal", "dice", "tversky", "lovasz", "boundary", "distance_entropy",
+                 "rectification"})
         .required();
+    table
+        .option("target", &LossTerm::target,
+                "the map it looks at: label, scribble or pseudo; distance_entropy takes the distance map of "
+                "scribble or pseudo, rectification the foreground")
+        .one_of({"label", "scribble", "pseudo"});
     table.option("weight", &LossTerm::weight, "its factor").above(0);
+    table
+        .option("label_smoothing", &LossTerm::label_smoothing,
+                "cross_entropy: probability spread over the other classes; -1: loss.label_smoothing")
+        .at_least(-1)
+        .below(1);
     table.option("gamma", &LossTerm::gamma, "focal: how much easy pixels lose weight").at_least(0);
     table.option("alpha", &LossTerm::alpha, "tversky: price of a false positive").at_least(0);
     table.option("beta", &LossTerm::beta, "tversky: price of a false negative").at_least(0);
@@ -176,10 +198,11 @@ TableOf<LossTerm> loss_term() {
 TableOf<Model> model() {
     TableOf<Model> table("model", "The network.");
     table.option("name", &Model::name, "architecture")
-        .one_of({"duet", "pspnet", "deeplabv3", "setr_light", "setr_mla", "pkdiff"});
+        .one_of({"duet", "pspnet", "deeplabv3", "res50_aspp_lorm", "setr_light", "setr_mla", "pkdiff"});
     table
         .option("encoder", &Model::encoder,
-                "the encoder; auto: resnet18 for duet, resnet50 for pspnet and deeplabv3")
+                "the encoder; auto: resnet18 for duet, resnet50 for pspnet, deeplabv3 and "
+                "res50_aspp_lorm")
         .one_of({"auto", "resnet18", "resnet34", "resnet50", "resnet101"});
     table
         .option("encoder_width", &Model::encoder_width,
@@ -219,6 +242,7 @@ TableOf<Model> model() {
         .at_most(128);
     table.option("dropout", &Model::dropout, "dropout before the classifier").at_least(0).below(1);
     table.table(&Model::pyramid, pyramid());
+    table.table(&Model::atrous, atrous());
     table.table(&Model::diffusion, diffusion());
     table
         .option("frozen", &Model::frozen,

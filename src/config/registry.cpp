@@ -13,6 +13,9 @@ Table root() {
     table.table(&Config::grid, tables::grid());
     table.list(&Config::modalities, tables::modality(), TableOf<Config>::Entries::by_name);
     table.table(&Config::label, tables::label());
+    table.table(&Config::scribble,
+                tables::weak_label("scribble", "Scribbles: classes known on a few strokes."));
+    table.table(&Config::pseudo, tables::weak_label("pseudo", "Pseudo-labels: classes guessed everywhere."));
     table.list(&Config::classes, tables::label_class(), TableOf<Config>::Entries::by_name);
     table.table(&Config::split, tables::split());
     table.table(&Config::sampler, tables::sampler());

@@ -54,12 +54,21 @@ struct Label {
     std::string crs;
 };
 
+/// Sparse or uncertain labels beside the truth, for weak supervision: [scribble] and [pseudo]. Their rasters are coded
+/// as [label] says (encoding, ignore, undefined, remap, crs).
+struct WeakLabel {
+    std::vector<std::string> files;      ///< empty: none
+    std::string scene;
+    double lambda = 1;                   ///< of the distance map: distances in pixels times sqrt(lambda), at most 255
+};
+
 /// One class; its place in the list is its index in the network's output.
 struct Class {
     std::int64_t id = 0;                 ///< the value in label rasters and in the map that predict writes
     std::string name;
     std::array<int, 3> color{0, 0, 0};
     double weight = 0;                   ///< weight in the loss; 0: automatic by loss.class_weights
+    bool background = false;             ///< weak supervision: no object; at most one class
 };
 
 /// A polygon-free way to give an area: a rectangle in CRS units of the grid.

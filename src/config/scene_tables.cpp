@@ -98,6 +98,23 @@ TableOf<Label> label() {
     return table;
 }
 
+TableOf<WeakLabel> weak_label(const std::string& key, const std::string& help) {
+    TableOf<WeakLabel> table(key, help + " Coded as [label] says.");
+    table
+        .option("files", &WeakLabel::files,
+                "rasters; paths or globs, relative to the config file; empty: none")
+        .path();
+    table.option(
+        "scene", &WeakLabel::scene,
+        "regular expression on the file name whose first group is the scene id; empty: the file stem");
+    table
+        .option("lambda", &WeakLabel::lambda,
+                "of the distance map made from it: sqrt(lambda) * distance in pixels, cut at 255")
+        .at_least(0.05)
+        .at_most(65025);
+    return table;
+}
+
 TableOf<Class> label_class() {
     TableOf<Class> table("class", "One class; its place in the list is its index in the network's output.");
     table.option("id", &Class::id, "value in label rasters and in predicted maps")
@@ -107,6 +124,8 @@ TableOf<Class> label_class() {
     table.option("name", &Class::name, "unique name, used in tables and as GDAL category").required();
     table.option("color", &Class::color, "[red, green, blue]").at_least(0).at_most(255);
     table.option("weight", &Class::weight, "weight in the loss; 0: by loss.class_weights").at_least(0);
+    table.option("background", &Class::background,
+                 "weak supervision: pixels of this class are no object (at most one class)");
     return table;
 }
 

@@ -12,6 +12,7 @@ using builder::TableOf;
 TableOf<Grid> grid();
 TableOf<Modality> modality();
 TableOf<Label> label();
+TableOf<WeakLabel> weak_label(const std::string& key, const std::string& help);
 TableOf<Class> label_class();
 TableOf<Split> split();
 

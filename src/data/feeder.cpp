@@ -3,6 +3,7 @@
 #include <chrono>
 
 #include "base/error.hpp"
+#include "config/weak_maps.hpp"
 
 namespace terrane::data {
 
@@ -141,6 +142,12 @@ void Feeder::assemble(const Slot& slot, const InputSlots& slots) {
         }
         kernels_.assemble_labels(tile.labels, empty ? nowhere : draw.transform,
                                  sample_of(slots.labels, place));
+        for (std::size_t m = 0; m < layout.maps.size(); ++m) {
+            // Beyond the tile no class is known, and no distance gives confidence.
+            const std::uint8_t outside = config::holds_classes(layout.maps[m]) ? 255 : 0;
+            kernels_.assemble_labels(tile.maps[m], empty ? nowhere : draw.transform,
+                                     sample_of(slots.maps[m], place), outside);
+        }
     }
     kernels_.write(presence_, slots.presence);
 }

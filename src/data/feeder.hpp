@@ -20,6 +20,7 @@ struct InputSlots {
     std::vector<TensorView> modalities;  ///< [batch, crop / scale, crop / scale, bands]
     TensorView presence;                 ///< f32 [batch, modalities]
     TensorView labels;                   ///< u8 [batch, crop, crop]
+    std::vector<TensorView> maps{};      ///< per map of the tile layout u8 [batch, crop, crop]
 };
 
 /// Brings batches into a program's input slots. A thread reads tiles ahead into a ring of slots that is

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "config/weak_maps.hpp"
+
 namespace terrane::data {
 
 namespace {
@@ -39,7 +41,8 @@ device::BandNormalisation normalisation_of(const config::Modality& modality,
 
 }  // namespace
 
-StoreSource::StoreSource(const tiles::TileStore& store, tiles::Split split, const config::Config& config)
+StoreSource::StoreSource(const tiles::TileStore& store, tiles::Split split, const config::Config& config,
+                         Maps maps)
     : store_(store), tiles_(store.tiles_of(split)), reader_(store) {
     const tiles::Manifest& manifest = store.manifest();
     layout_.edge = manifest.tile;
@@ -53,6 +56,23 @@ StoreSource::StoreSource(const tiles::TileStore& store, tiles::Split split, cons
     }
     buffers_.values.resize(layout_.modalities.size());
     buffers_.masks.resize(layout_.modalities.size());
+    if (maps == Maps::labels) return;
+    layout_.maps = config::weak_maps_of(config.loss);
+    if (layout_.maps.empty()) return;
+    buffers_.maps.resize(manifest.maps.size());
+    for (const std::string& map : layout_.maps) {
+        const auto found = std::find(manifest.maps.begin(), manifest.maps.end(), map);
+        if (found == manifest.maps.end()) {
+            const char* table = map.starts_with(config::scribble_map) ? "scribble" : "pseudo";
+            throw Error(
+                ExitCode::data_invalid, 405,
+                fmt::format("[[loss.terms]] looks at the map {}, which the tile store {} does not hold.", map,
+                            store.folder().string()),
+                fmt::format("Set files in [{}] and run 'terrane data build', or drop the term.", table));
+        }
+        maps_.push_back(static_cast<std::size_t>(found - manifest.maps.begin()));
+        if (map == config::counted_map(config.loss)) counted_ = maps_.back();
+    }
 }
 
 void StoreSource::normalise_as(std::span<const ModalityLayout> modalities) {
@@ -80,7 +100,8 @@ void StoreSource::normalise_as(std::span<const ModalityLayout> modalities) {
 }
 
 std::span<const std::int64_t> StoreSource::class_pixels(std::int64_t tile) const {
-    return store_.tile(tiles_[static_cast<std::size_t>(tile)]).class_pixels;
+    const tiles::TileRecord& record = store_.tile(tiles_[static_cast<std::size_t>(tile)]);
+    return counted_ ? record.maps[*counted_].class_pixels : record.class_pixels;
 }
 
 std::string StoreSource::describe(std::int64_t tile) const {
@@ -98,6 +119,8 @@ void StoreSource::read(std::int64_t tile, TileMemory& destination) {
         modality.present = record.modalities[m].valid > 0;
     }
     buffers_.label = destination.labels.span<std::uint8_t>();
+    for (std::size_t m = 0; m < maps_.size(); ++m)
+        buffers_.maps[maps_[m]] = destination.maps[m].span<std::uint8_t>();
     reader_.read(stored, buffers_);
 }
 

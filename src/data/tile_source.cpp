@@ -17,7 +17,8 @@ TileMemory::TileMemory(const TileLayout& layout) {
         specs.push_back({modality.dtype, {edge, edge, modality.bands}});
         specs.push_back({DType::u8, {edge, edge}});
     }
-    specs.push_back({DType::u8, {layout.edge, layout.edge}});
+    for (std::size_t map = 0; map < 1 + layout.maps.size(); ++map)
+        specs.push_back({DType::u8, {layout.edge, layout.edge}});
 
     std::size_t bytes = 0;
     for (const TensorSpec& spec : specs) bytes += device::aligned(spec.bytes());
@@ -32,7 +33,9 @@ TileMemory::TileMemory(const TileLayout& layout) {
     for (std::size_t m = 0; m < layout.modalities.size(); ++m) {
         modalities.push_back({views[2 * m], views[2 * m + 1], 0, true});
     }
-    labels = views.back();
+    const auto first = views.begin() + 2 * static_cast<std::ptrdiff_t>(layout.modalities.size());
+    labels = *first;
+    maps.assign(first + 1, views.end());
 }
 
 std::vector<std::int64_t> total_class_pixels(const TileSource& source) {

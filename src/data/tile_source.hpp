@@ -25,6 +25,7 @@ struct TileLayout {
     std::int64_t edge = 0;  ///< of a tile, in reference pixels
     std::int64_t classes = 0;
     std::vector<ModalityLayout> modalities;
+    std::vector<std::string> maps{};  ///< of weak supervision, see config/weak_maps.hpp: those that are read
 
     /// Least common multiple of the scales: crops begin and end at its multiples, so that every modality is
     /// cut between its pixels.
@@ -43,7 +44,8 @@ class TileMemory {
         bool present = true;  ///< false: the tile has no valid pixel of this modality
     };
     std::vector<Modality> modalities;
-    TensorView labels;  ///< u8 [edge, edge], class indices, 255 = ignored
+    TensorView labels;             ///< u8 [edge, edge], class indices, 255 = ignored
+    std::vector<TensorView> maps;  ///< per map of the layout u8 [edge, edge]
 
     std::size_t bytes() const { return memory_.bytes(); }
 
@@ -58,7 +60,7 @@ class TileSource {
 
     virtual const TileLayout& layout() const = 0;
     virtual std::int64_t size() const = 0;
-    /// Labelled pixels of each class in a tile.
+    /// Pixels of each class in a tile: of the labels, or of the map that is learned from in their place.
     virtual std::span<const std::int64_t> class_pixels(std::int64_t tile) const = 0;
     /// Changes whenever the stored tiles do: a hash of the manifest.
     virtual std::string identity() const = 0;

@@ -52,9 +52,10 @@ class SampleKernels {
     /// are invalid.
     virtual void assemble(const ModalitySample& sample, const SampleTransform& transform) = 0;
 
-    /// Nearest label; 255 outside the tile. tile: u8 [T, T], output: u8 [crop, crop].
+    /// Nearest pixel of a map of labels (or distances); `outside` beyond the tile. tile: u8 [T, T], output:
+    /// u8 [crop, crop].
     virtual void assemble_labels(const TensorView& tile, const SampleTransform& transform,
-                                 const TensorView& output) = 0;
+                                 const TensorView& output, std::uint8_t outside = 255) = 0;
 
     /// Numbers that the host has worked out, as they are. output: f32, as many elements.
     virtual void write(std::span<const float> values, const TensorView& output) = 0;

@@ -136,7 +136,7 @@ graph::Graph DiffusionGraphs::prepare() const {
             build.output(scaled("target", l), cut(build, "target_patches", target, scales[l]));
         }
         if (!guided()) continue;
-        const std::int64_t band = height_band_of(model.diffusion, inputs);
+        const std::int64_t band = *height_band_of(model.diffusion, inputs);
         const ValueId height = build.append("height", ops::Slice{band, band + 1}, {map});
         const HeightGuides guides = height_guides(build, model.diffusion, height);
         for (std::size_t level = 0; level < guides.size(); ++level) {
@@ -195,7 +195,7 @@ graph::Graph DiffusionGraphs::step(std::size_t index) const {
     network.image = build.input("image", {compute, map_of(bands)});
     network.time = build.input("time", {real, Shape{1}});
     if (guided()) {
-        network.height_band = height_band_of(diffusion, inputs);
+        network.height_band = *height_band_of(diffusion, inputs);
         network.guides.emplace();
         for (int level = 0; level < pkdiff_levels; ++level) {
             const std::int64_t edge = scale.edge >> level;

@@ -45,7 +45,7 @@ struct DiffusionGraphs {
     Task task;
     DType compute;
 
-    bool guided() const { return has_height(model.diffusion, inputs); }
+    bool guided() const { return height_band_of(model.diffusion, inputs).has_value(); }
     /// Whether the state of a scale is blended with an earlier one rather than replaced.
     bool blends(std::size_t scale) const;
     /// Whether that earlier one is the same scale's of the time before, instead of the coarser scale's.

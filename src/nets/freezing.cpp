@@ -17,6 +17,7 @@ std::string encoder_expression(const std::string& network) {
     };
     constexpr std::array encoders{
         Encoder{"duet", "^encoder\\."},
+        Encoder{"res50_aspp_lorm", "^(conv1|bn1|layer[1-4])\\."},
         Encoder{"setr_light", "^(pos_embed$|(patch_embed|blocks|norm)\\.)"},
         Encoder{"setr_mla", "^backbone\\.(cls_token$|pos_embed$|(patch_embed|blocks)\\.)"},
     };
@@ -56,6 +57,11 @@ std::vector<Rule> rules_of(const config::Model& model, const std::vector<std::st
 
 Frozen freeze(graph::Graph& graph, const config::Model& model, const std::vector<std::string>& expressions,
               const std::optional<std::set<std::string>>& loaded) {
+    if (model.name == "pkdiff" && (model.frozen != "none" || !expressions.empty())) {
+        throw Error(ExitCode::config_invalid, 512,
+                    "pkdiff is trained as a whole: nothing of it can be frozen.",
+                    "Remove model.frozen and optim.freeze.");
+    }
     std::set<std::string> wanted;
     Frozen result;
     for (const Rule& rule : rules_of(model, expressions)) {

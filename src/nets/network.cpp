@@ -2,12 +2,16 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 
+#include "config/weak_maps.hpp"
 #include "graph/freeze.hpp"
 #include "nets/deeplabv3.hpp"
 #include "nets/duet.hpp"
 #include "nets/pkdiff.hpp"
 #include "nets/pspnet.hpp"
+#include "nets/rectification.hpp"
+#include "nets/res50_aspp_lorm.hpp"
 #include "nets/setr.hpp"
 
 namespace terrane::nets {
@@ -31,13 +35,14 @@ constexpr std::array networks{
     Network{"duet", duet, "resnet18", 16, "batch"},
     Network{"pspnet", pspnet, "resnet50", 8, "sync_batch"},
     Network{"deeplabv3", deeplabv3, "resnet50", 8, "sync_batch"},
+    Network{"res50_aspp_lorm", res50_aspp_lorm, "resnet50", 8, "batch"},
     Network{"pkdiff", pkdiff, "resnet18", 16, "group"},
     Network{"setr_light", setr_light, "vit", 16, "batch", 0.1},
     Network{"setr_mla", setr_mla, "vit", 16, "sync_batch"},
 };
 
-/// Prefixes of everything that belongs to auxiliary heads.
-constexpr std::array<std::string_view, 1> training_only{"auxiliary_head."};
+/// Prefixes of everything that belongs to auxiliary heads and layers of loss terms.
+constexpr std::array<std::string_view, 2> training_only{"auxiliary_head.", "layer_camatt."};
 
 const Network& network_called(const std::string& name) {
     const auto* const found = std::find_if(networks.begin(), networks.end(),
@@ -54,6 +59,7 @@ struct LossTermKind {
 };
 
 ops::Denominator denominator(const config::Loss& loss) {
+    if (config::looks_at_several_maps(loss)) return ops::Denominator::samples;
     return loss.normalise == "all" ? ops::Denominator::all : ops::Denominator::valid;
 }
 
@@ -63,12 +69,13 @@ ops::ScoreOver score_over(const config::LossTerm& term, ops::ScoreOver automatic
     return automatic;
 }
 
-ops::Op cross_entropy(const config::Loss& loss, const config::LossTerm&, ops::Corners corners,
+ops::Op cross_entropy(const config::Loss& loss, const config::LossTerm& term, ops::Corners corners,
                       double weight) {
-    return ops::CrossEntropy{.corners = corners,
-                             .label_smoothing = loss.label_smoothing,
-                             .loss_weight = weight,
-                             .denominator = denominator(loss)};
+    return ops::CrossEntropy{
+        .corners = corners,
+        .label_smoothing = term.label_smoothing >= 0 ? term.label_smoothing : loss.label_smoothing,
+        .loss_weight = weight,
+        .denominator = denominator(loss)};
 }
 ops::Op focal(const config::Loss& loss, const config::LossTerm& term, ops::Corners corners, double weight) {
     return ops::Focal{
@@ -101,6 +108,10 @@ ops::Op boundary(const config::Loss& loss, const config::LossTerm&, ops::Corners
     return ops::Boundary{.corners = corners, .loss_weight = weight, .denominator = denominator(loss)};
 }
 
+ops::Op distance_entropy(const config::Loss&, const config::LossTerm&, ops::Corners corners, double weight) {
+    return ops::DistanceEntropy{.corners = corners, .loss_weight = weight};
+}
+
 constexpr std::array loss_terms{
     LossTermKind{"cross_entropy", cross_entropy},
     LossTermKind{"focal", focal},
@@ -108,6 +119,7 @@ constexpr std::array loss_terms{
     LossTermKind{"tversky", tversky},
     LossTermKind{"lovasz", lovasz},
     LossTermKind{"boundary", boundary},
+    LossTermKind{"distance_entropy", distance_entropy},
 };
 
 const LossTermKind& loss_term_called(const std::string& name) {
@@ -120,24 +132,81 @@ const LossTermKind& loss_term_called(const std::string& name) {
                 fmt::format("Use one of {}.", fmt::join(known, ", ")));
 }
 
-/// Every term of the loss on one head.
-void append_losses(GraphBuilder& build, const config::Loss& loss, const Logits& logits, double weight,
-                   ValueId labels, ValueId class_weights) {
-    for (const config::LossTerm& term : loss.terms) {
-        const ops::Op op = loss_term_called(term.name).op(loss, term, logits.corners, weight * term.weight);
-        build.loss(build.append(term.name, op, {logits.value, labels, class_weights}));
-    }
+/// A term over features, not over logits.
+bool is_rectification(const config::LossTerm& term) {
+    return term.name == "rectification";
 }
 
-void append_losses(GraphBuilder& build, const config::Loss& loss, const NetworkHeads& heads, ValueId labels,
-                   ValueId class_weights) {
-    auto scope = build.scope("loss");
-    append_losses(build, loss, heads.main, 1, labels, class_weights);
-    for (const AuxiliaryHead& head : heads.auxiliary) {
-        auto name = build.scope(head.name);
-        append_losses(build, loss, head.logits, head.loss_weight, labels, class_weights);
-    }
+/// Under which name a term's node stands: that of the term, with the map if it is not that of the labels.
+std::string node_name(const config::LossTerm& term) {
+    return term.target == "label" ? term.name : term.name + "_" + term.target;
 }
+
+/// What is scored is compared with labels, so that is all that the loss of an evaluation looks at, too.
+config::Loss loss_over_labels(const config::Loss& loss) {
+    config::Loss result = loss;
+    std::erase_if(result.terms, [](const config::LossTerm& term) {
+        return term.target != "label" || is_rectification(term);
+    });
+    if (result.terms.empty()) result.terms.emplace_back();
+    return result;
+}
+
+/// Builds the losses of a network's heads.
+class LossBuilder {
+  public:
+    LossBuilder(GraphBuilder& build, const config::Loss& loss, const NetworkInputs& inputs, DType real)
+        : build_(build), loss_(loss), background_(inputs.background) {
+        const TensorSpec map{DType::u8, Shape{inputs.batch, inputs.height, inputs.width}};
+        maps_["labels"] = build.input("labels", map);
+        for (const std::string& name : config::weak_maps_of(loss)) maps_[name] = build.input(name, map);
+        class_weights_ =
+            build.state("loss.class_weights", {real, Shape{inputs.classes}}, 1, graph::Saved::no);
+    }
+
+    ValueId labels() const { return maps_.at("labels"); }
+
+    void append(const NetworkHeads& heads) {
+        std::optional<RectificationLayers> layers;
+        if (std::any_of(loss_.terms.begin(), loss_.terms.end(), is_rectification)) {
+            if (!heads.features) {
+                throw Error(ExitCode::config_invalid, 543, "this network has no layers for rectification.",
+                            "Use model.name = \"res50_aspp_lorm\" or drop the term.");
+            }
+            layers = rectification_layers(build_, *heads.features);
+        }
+        auto scope = build_.scope("loss");
+        append(heads.main, 1);
+        for (const config::LossTerm& term : loss_.terms) {
+            if (!is_rectification(term)) continue;
+            build_.loss(rectification_loss(build_, node_name(term), *layers, maps_.at(config::map_of(term)),
+                                           background_, term.weight));
+        }
+        for (const AuxiliaryHead& head : heads.auxiliary) {
+            auto name = build_.scope(head.name);
+            append(head.logits, head.loss_weight);
+        }
+    }
+
+  private:
+    /// Every term over logits on one head.
+    void append(const Logits& logits, double weight) {
+        for (const config::LossTerm& term : loss_.terms) {
+            if (is_rectification(term)) continue;
+            const ops::Op op =
+                loss_term_called(term.name).op(loss_, term, logits.corners, weight * term.weight);
+            std::vector<ValueId> inputs{logits.value, maps_.at(config::map_of(term))};
+            if (!std::holds_alternative<ops::DistanceEntropy>(op)) inputs.push_back(class_weights_);
+            build_.loss(build_.append(node_name(term), op, inputs));
+        }
+    }
+
+    GraphBuilder& build_;
+    const config::Loss& loss_;
+    std::int64_t background_;
+    std::map<std::string, ValueId> maps_;
+    ValueId class_weights_;
+};
 
 void check_sizes(const NetworkInputs& inputs) {
     for (const ModalityInput& modality : inputs.modalities) {
@@ -197,16 +266,14 @@ graph::Graph build_network(const config::Model& model, const config::Loss& loss,
         build.output("probabilities", build.append("probabilities", softmax, {logits.value}));
         return build.finish();
     }
-    const ValueId labels =
-        build.input("labels", {DType::u8, Shape{inputs.batch, inputs.height, inputs.width}});
-    const ValueId class_weights =
-        build.state("loss.class_weights", {real, Shape{inputs.classes}}, 1, graph::Saved::no);
-    append_losses(build, loss, heads, labels, class_weights);
+    const config::Loss own = task == Task::evaluate ? loss_over_labels(loss) : loss;
+    LossBuilder losses(build, own, inputs, real);
+    losses.append(heads);
     if (task == Task::evaluate) {
         const TensorSpec matrix{DType::i64, Shape{inputs.classes, inputs.classes}};
         const ValueId confusion = build.state("evaluation.confusion", matrix, 0, graph::Saved::no);
         build.output("classes", build.append("classes", ops::Classify{.corners = logits.corners},
-                                             {logits.value, labels, confusion}));
+                                             {logits.value, losses.labels(), confusion}));
     }
     build.output("logits", logits.value);
     for (const AuxiliaryHead& head : heads.auxiliary) build.output(head.name + ".logits", head.logits.value);

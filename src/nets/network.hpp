@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,14 +26,17 @@ struct NetworkInputs {
     std::int64_t batch = 1;
     std::int64_t height = 128;  ///< of the labels, in pixels of the reference grid
     std::int64_t width = 128;
+    std::int64_t background = -1;  ///< the class that is no object (weak supervision), or -1
 };
 
 /// train: losses and gradients; inputs are the modalities, "presence" f32 [batch, 1, 1, modalities] (1, or 0
 /// where a sample
-///   lacks a modality) and "labels" u8 [batch, height, width]; state "loss.class_weights" f32 [classes].
+///   lacks a modality), "labels" u8 [batch, height, width] and, like it, the maps of weak supervision that
+///   the loss looks at (config/weak_maps.hpp); state "loss.class_weights" f32 [classes].
 /// evaluate: output "classes" u8 [batch, height, width], state "evaluation.confusion" i64 [classes, classes]
 /// that counts
-///   up over runs, and the losses; the same inputs.
+///   up over runs, and the losses over labels (cross-entropy if the loss has none); no maps of weak
+///   supervision.
 /// predict: output "probabilities" f32 [batch, height, width, classes]; no labels.
 enum class Task { train, evaluate, predict };
 
@@ -81,6 +85,7 @@ struct AuxiliaryHead {
 struct NetworkHeads {
     Logits main;
     std::vector<AuxiliaryHead> auxiliary;
+    std::optional<graph::ValueId> features = {};  ///< for loss terms over features (rectification)
 };
 
 }  // namespace terrane::nets

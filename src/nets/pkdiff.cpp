@@ -62,7 +62,7 @@ ValueId block(GraphBuilder& build, std::string_view name, ValueId x, std::int64_
 /// Two blocks beside a 1x1 convolution; `time` [1, 4 width] (after its SiLU) enters between them.
 ValueId residual_block(GraphBuilder& build, std::string_view name, ValueId x, std::int64_t channels,
                        std::optional<ValueId> time = {}) {
-    auto scope = build.scope(name);
+    auto scope = build.block(name);
     ValueId h = block(build, "block1", x, channels);
     if (time) h = build.append("timed", ops::ChannelAdd{}, {h, linear(build, "mlp.1", *time, channels)});
     h = block(build, "block2", h, channels);
@@ -71,7 +71,7 @@ ValueId residual_block(GraphBuilder& build, std::string_view name, ValueId x, st
 
 /// x + linear attention of the normalised x.
 ValueId linear_attention(GraphBuilder& build, std::string_view name, ValueId x, std::int64_t heads) {
-    auto scope = build.scope(name);
+    auto scope = build.block(name);
     const std::int64_t channels = build.shape_of(x).channels();
     ValueId h = group_norm(build, "fn.norm", x, 1);
     h = convolution(build, "fn.fn.to_qkv", h, 3 * heads * head_width, 1, false);
@@ -101,7 +101,7 @@ ValueId resized(GraphBuilder& build, std::string_view name, ValueId x, const Sha
 /// if given, is what keys and values are taken from instead of x: the height encoder's map of the same size.
 ValueId cadef(GraphBuilder& build, const config::Diffusion& diffusion, int level, ValueId x,
               const HeightGuide& guide, std::optional<ValueId> source) {
-    auto scope = build.scope(numbered("cadef_blocks.", level));
+    auto scope = build.block(numbered("cadef_blocks.", level));
     const Shape shape = build.shape_of(x);
     const std::int64_t inner = diffusion.heads * head_width;
     const std::int64_t shrink = cadef_shrink(level, shape.height(), shape.width());
@@ -163,19 +163,30 @@ class HeightEncoder {
 
 }  // namespace
 
-bool has_height(const config::Diffusion& diffusion, const NetworkInputs& inputs) {
-    return diffusion.cadef != "off" &&
-           std::any_of(inputs.modalities.begin(), inputs.modalities.end(),
-                       [&](const ModalityInput& modality) { return modality.name == diffusion.height; });
-}
-
-std::int64_t height_band_of(const config::Diffusion& diffusion, const NetworkInputs& inputs) {
-    std::int64_t band = 0;
-    for (const ModalityInput& modality : inputs.modalities) {
-        if (modality.name == diffusion.height) return band;
-        band += modality.bands;
+std::optional<std::int64_t> height_band_of(const config::Diffusion& diffusion, const NetworkInputs& inputs) {
+    if (diffusion.cadef == "off") return std::nullopt;
+    const std::vector<std::string> synonyms{"height", "dsm", "ndsm"};
+    std::vector<std::string> wanted{diffusion.height};
+    if (std::find(synonyms.begin(), synonyms.end(), diffusion.height) != synonyms.end()) {
+        for (const std::string& name : synonyms) {
+            if (name != diffusion.height) wanted.push_back(name);
+        }
     }
-    return -1;
+    std::vector<std::string> present;
+    for (const ModalityInput& modality : inputs.modalities) present.push_back(modality.name);
+    for (const std::string& name : wanted) {
+        std::int64_t band = 0;
+        for (const ModalityInput& modality : inputs.modalities) {
+            if (modality.name == name) return band;
+            band += modality.bands;
+        }
+    }
+    throw Error(ExitCode::config_invalid, 548,
+                fmt::format("pkdiff's attention is guided by a height (model.diffusion.cadef = \"{}\"), and "
+                            "no modality is called {}; there are {}.",
+                            diffusion.cadef, fmt::join(wanted, ", "), fmt::join(present, ", ")),
+                "Name the one that is a height with model.diffusion.height, or set model.diffusion.cadef = "
+                "\"off\".");
 }
 
 std::int64_t cadef_shrink(int level, std::int64_t height, std::int64_t width) {
@@ -281,11 +292,10 @@ NetworkHeads pkdiff(GraphBuilder& build, const config::Model& model, const Netwo
     const Shape noisy{inputs.batch, inputs.height, inputs.width, inputs.classes};
     network.noisy = build.input("noisy", {build.compute(), noisy});
     network.time = build.input("time", {ops::real_type(build.compute()), Shape{1}});
-    if (has_height(diffusion, inputs)) {
+    if (const auto band = height_band_of(diffusion, inputs)) {
         auto scope = build.scope("guide");
-        network.height_band = height_band_of(diffusion, inputs);
-        const ValueId height =
-            build.append("height", ops::Slice{network.height_band, network.height_band + 1}, {network.image});
+        network.height_band = *band;
+        const ValueId height = build.append("height", ops::Slice{*band, *band + 1}, {network.image});
         network.guides = height_guides(build, diffusion, height);
     }
     return {{pkdiff_network(build, diffusion, inputs.classes, network)}, {}};

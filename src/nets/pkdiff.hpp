@@ -32,10 +32,10 @@ struct PkdiffInputs {
     std::int64_t height_band = -1;       ///< of the image; only for the dual encoder
 };
 
-/// Whether a configuration's CADEF can be built from these modalities: it is on and the height is among them.
-bool has_height(const config::Diffusion& diffusion, const NetworkInputs& inputs);
-/// First band of the height modality in the joined image.
-std::int64_t height_band_of(const config::Diffusion& diffusion, const NetworkInputs& inputs);
+/// The height that guides CADEF as a band of the joined image: the first band of modality
+/// model.diffusion.height. The names height, dsm and ndsm mean the same: where the one asked for is absent,
+/// another of them will do. None with cadef = "off". Throws Error E0548 if there is no such modality.
+std::optional<std::int64_t> height_band_of(const config::Diffusion& diffusion, const NetworkInputs& inputs);
 
 /// Factor by which a level's map is pooled before its tokens attend to each other: 4, 2, 1, and more where
 /// the map has over 4096 positions.

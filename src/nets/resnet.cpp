@@ -133,8 +133,7 @@ ValueId ResNetEncoder::residual_block(GraphBuilder& build, ValueId x, std::int64
     const bool early = bottleneck && design_.stride_on == ResNetDesign::StrideOn::first;
     const GraphBuilder::ConvolutionOptions spatial{
         .kernel = 3, .stride = early ? 1 : stride, .padding = dilation, .dilation = dilation};
-    // The last norm of a block starts at zero: the block begins as the identity (Goyal et al. 2017).
-    const NormTail join{.residual = skip, .initial_scale = 0};
+    const NormTail join{.residual = skip, .initial_scale = design_.residual_scale};
     if (bottleneck) {
         const std::int64_t first = early ? stride : 1;
         ValueId y =

@@ -21,6 +21,9 @@ struct ResNetDesign {
     ops::Rounding pooling = ops::Rounding::floor;  ///< of the stem's maximum pooling
     std::array<int, 4> depths{2, 2, 2, 2};
     std::int64_t width = 64;  ///< channels of the stem and of stage 1
+    /// Scale that the last norm of a block starts with: 0 makes the block begin as the identity (Goyal et al.
+    /// 2017).
+    double residual_scale = 0;
 
     /// Channels that stage 1..4 puts out.
     std::int64_t channels(int stage) const;

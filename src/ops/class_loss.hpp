@@ -12,6 +12,11 @@
 /// loss_weight * W * loss by the logits, each rank's own part.
 ///
 /// With Denominator::all W is the number of all pixels, whatever their labels and weights.
+///
+/// With Denominator::samples W is the number of samples, and a loss that is a sum over pixels exchanges its
+/// own sum of weights: it hands out (samples of all ranks / weights of all ranks) times its sum, so that
+/// terms over maps with different numbers of valid pixels each enter with their own mean. Micro-steps then
+/// count by their samples.
 namespace terrane::ops {
 
 /// What one score of an overlap loss is taken over: all samples of all ranks together, or each image alone.

@@ -38,9 +38,11 @@ struct BackwardNeeds {
 /// - 1).
 enum class Corners { half_pixel, align_corners };
 
-/// What a loss over pixels is divided by: the weights of the pixels that are learned, or the number of all pixels,
-/// ignored ones included (as MMSegmentation does, where a tile full of ignored pixels counts less).
-enum class Denominator { valid, all };
+/// What a loss over pixels is divided by: the weights of the pixels that are learned, or the number of all
+/// pixels, ignored ones included (as MMSegmentation does, where a tile full of ignored pixels counts less).
+/// `samples` is for losses whose terms look at different maps: each is a mean over its own pixels of all
+/// ranks in one pass, and enters as that mean times the number of samples.
+enum class Denominator { valid, all, samples };
 
 /// The value of a label raster that is neither learned nor scored.
 inline constexpr int ignore_label = 255;

@@ -19,6 +19,7 @@
 #include "ops/denoise.hpp"
 #include "ops/dice.hpp"
 #include "ops/diffuse.hpp"
+#include "ops/distance_entropy.hpp"
 #include "ops/dropout.hpp"
 #include "ops/focal.hpp"
 #include "ops/gated_sum.hpp"
@@ -28,6 +29,7 @@
 #include "ops/layer_norm.hpp"
 #include "ops/linear.hpp"
 #include "ops/linear_attention.hpp"
+#include "ops/localization_rectification.hpp"
 #include "ops/lovasz.hpp"
 #include "ops/matmul.hpp"
 #include "ops/multiply.hpp"
@@ -49,12 +51,13 @@
 namespace terrane::ops {
 
 /// The closed set of operations. A backend that lacks one says so when its plan is made, never in a step.
-using Op = std::variant<Activation, AdaptivePool, Add, Attention, BatchNorm, Boundary, BrierLoss, ChannelAdd,
-                        Classify, Concat, Convolution, CrossEntropy, Denoise, Dice, Diffuse, Dropout, Focal,
-                        GatedSum, GroupNorm, HeightEncoding, KernelDiscrepancy, LayerNorm, Linear,
-                        LinearAttention, Lovasz, MatMul, Multiply, Patches, Pool, PositionalEmbedding, Resize,
-                        SimplexProjection, Slice, SlopeMagnitude, SoftTargets, Softmax, StateBlend,
-                        TimeEmbedding, TransposedConvolution, Tversky, UniformState>;
+using Op =
+    std::variant<Activation, AdaptivePool, Add, Attention, BatchNorm, Boundary, BrierLoss, ChannelAdd,
+                 Classify, Concat, Convolution, CrossEntropy, Denoise, Dice, Diffuse, DistanceEntropy,
+                 Dropout, Focal, GatedSum, GroupNorm, HeightEncoding, KernelDiscrepancy, LayerNorm, Linear,
+                 LinearAttention, LocalizationRectification, Lovasz, MatMul, Multiply, Patches, Pool,
+                 PositionalEmbedding, Resize, SimplexProjection, Slice, SlopeMagnitude, SoftTargets, Softmax,
+                 StateBlend, TimeEmbedding, TransposedConvolution, Tversky, UniformState>;
 
 /// An op together with what it is applied to: all a backend needs to plan it.
 struct OpDescriptor {

@@ -71,9 +71,10 @@ Source modality_source(const config::Modality& modality, const std::vector<std::
     return source;
 }
 
-Source label_source(const config::Label& label, const std::vector<std::filesystem::path>& files) {
+Source label_source(const config::Label& label, const std::vector<std::filesystem::path>& files,
+                    const std::string& table) {
     Source source;
-    source.table = "[label]";
+    source.table = table;
     source.files = files;
     source.crs = label.crs;
     if (label.encoding == "palette") {
@@ -179,14 +180,24 @@ AlignedScene::AlignedScene(const config::Config& config, const SceneFiles& files
         common = intersection(common, own);
         so_far = "the part common to the modalities before it";
     }
-    if (label_use == LabelUse::used && !files.label.empty()) {
-        label_.emplace(label_source(config.label, files.label), grid_);
-        if (!common.overlaps(label_->bounds())) {
+    if (label_use == LabelUse::ignored) return;
+    struct Known {
+        ClassMap map;
+        const std::vector<std::filesystem::path>& files;
+        const char* table;
+    };
+    for (const Known& known : {Known{ClassMap::label, files.label, "[label]"},
+                               Known{ClassMap::scribble, files.scribble, "[scribble]"},
+                               Known{ClassMap::pseudo, files.pseudo, "[pseudo]"}}) {
+        if (known.files.empty()) continue;
+        auto& reader = class_maps_[static_cast<std::size_t>(known.map)];
+        reader.emplace(label_source(config.label, known.files, known.table), grid_);
+        if (!common.overlaps(reader->bounds())) {
             throw Error(ExitCode::data_invalid, 208,
-                        fmt::format("scene '{}': label {} covers {}, which does not overlap the modalities' "
+                        fmt::format("scene '{}': {} of {} covers {}, which does not overlap the modalities' "
                                     "common part {} ({}).",
-                                    id_, files.label[0].string(), label_->bounds().text(), common.text(),
-                                    crs_name(grid_.crs)),
+                                    id_, known.files[0].string(), known.table, reader->bounds().text(),
+                                    common.text(), crs_name(grid_.crs)),
                         "Check the files and their CRS.");
         }
     }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <optional>
 #include <vector>
 
@@ -7,6 +8,9 @@
 #include "raster/scene_files.hpp"
 
 namespace terrane::raster {
+
+/// What is known about the classes of a scene: the truth, a few strokes, guesses.
+enum class ClassMap { label, scribble, pseudo };
 
 /// All modalities of a scene on its reference grid, read window by window; what both the tile store and
 /// prediction see, so that they see the same pixels. Serves one thread.
@@ -29,21 +33,23 @@ class AlignedScene {
     AlignedReader::Counts read(std::size_t index, const Window& window, std::span<std::byte> values,
                                std::span<std::uint8_t> mask);
 
-    bool has_label() const { return label_.has_value(); }
+    bool has(ClassMap map) const { return class_maps_[static_cast<std::size_t>(map)].has_value(); }
     /// Raw label values (nearest), before remapping: one band, or RGB when the encoding is "palette".
-    AlignedReader& label() { return *label_; }
+    AlignedReader& class_map(ClassMap map) { return *class_maps_[static_cast<std::size_t>(map)]; }
 
   private:
     std::string id_;
     Grid grid_;
     std::vector<AlignedReader> readers_;
     std::vector<std::int64_t> scales_;
-    std::optional<AlignedReader> label_;
+    std::array<std::optional<AlignedReader>, 3> class_maps_;
 };
 
 /// The rasters of one modality, or of the label, as [[modality]] and [label] describe them.
 Source modality_source(const config::Modality& modality, const std::vector<std::filesystem::path>& files);
-Source label_source(const config::Label& label, const std::vector<std::filesystem::path>& files);
+/// Scribbles and pseudo-labels are coded like labels; `table` is for messages.
+Source label_source(const config::Label& label, const std::vector<std::filesystem::path>& files,
+                    const std::string& table = "[label]");
 
 /// The reference grid of a scene. Throws Error E0209.
 Grid reference_grid(const config::Config& config, const SceneFiles& files);

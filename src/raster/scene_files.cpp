@@ -93,9 +93,15 @@ std::vector<SceneFiles> find_scenes(const config::Config& config, LabelUse label
             labels.clear();
         }
     }
-    single = single && labels.size() <= 1;
+    const auto weak = [&](const config::WeakLabel& source, const std::string& table) {
+        if (source.files.empty() || label_use == LabelUse::ignored)
+            return std::vector<std::filesystem::path>{};
+        return expand(config, source.files, table);
+    };
+    const auto scribbles = weak(config.scribble, "[scribble]"), pseudo = weak(config.pseudo, "[pseudo]");
+    single = single && labels.size() <= 1 && scribbles.size() <= 1 && pseudo.size() <= 1;
     if (single) {
-        SceneFiles scene{"", files, labels};
+        SceneFiles scene{"", files, labels, scribbles, pseudo};
         std::size_t reference = 0;
         for (std::size_t m = 0; m < files.size(); ++m) {
             if (config.modalities[m].name == config.grid.reference) reference = m;
@@ -113,16 +119,27 @@ std::vector<SceneFiles> find_scenes(const config::Config& config, LabelUse label
             scene.modalities[m].push_back(file);
         }
     }
-    for (const auto& file : labels) {
-        const std::string id = scene_of(file, config.label.scene, "[label]");
-        const auto scene = scenes.find(id);
-        if (scene == scenes.end()) {
-            throw Error(ExitCode::data_invalid, 312,
-                        fmt::format("label {} is of scene '{}', which has no modality.", file.string(), id),
-                        "Set scene = '…(…)…' in [label] and [[modality]] so that their groups agree.");
+    const auto share_out = [&](const std::vector<std::filesystem::path>& all, const std::string& expression,
+                               const std::string& table,
+                               std::vector<std::filesystem::path> SceneFiles::*part) {
+        for (const auto& file : all) {
+            const std::string id = scene_of(file, expression, table);
+            const auto scene = scenes.find(id);
+            if (scene == scenes.end()) {
+                throw Error(
+                    ExitCode::data_invalid, 312,
+                    fmt::format("{} of {} is of scene '{}', which has no modality.", file.string(), table,
+                                id),
+                    fmt::format(
+                        "Set scene = '…(…)…' in {} and [[modality]] so that their groups agree.",
+                        table));
+            }
+            (scene->second.*part).push_back(file);
         }
-        scene->second.label.push_back(file);
-    }
+    };
+    share_out(labels, config.label.scene, "[label]", &SceneFiles::label);
+    share_out(scribbles, config.scribble.scene, "[scribble]", &SceneFiles::scribble);
+    share_out(pseudo, config.pseudo.scene, "[pseudo]", &SceneFiles::pseudo);
     std::vector<SceneFiles> result;
     for (auto& [id, scene] : scenes) {
         scene.id = id;

@@ -20,6 +20,7 @@ class DiffusionTraining final : public Training {
     std::int64_t updates() const override { return recursion_.passes(); }
     void parameters_changed() override { recursion_.parameters_changed(); }
     std::size_t bytes() const override { return recursion_.bytes(); }
+    std::vector<Part> parts() override { return recursion_.parts(); }
 
     void run(const MiniBatch& batch) override {
         for (std::int64_t m = 0; m < batch.micro_steps; ++m) {

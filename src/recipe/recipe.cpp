@@ -1,7 +1,7 @@
 #include "recipe/recipe.hpp"
 
 #include "graph/freeze.hpp"
-#include "nets/diffusion_graphs.hpp"
+#include "recipe/recursion.hpp"
 
 namespace terrane::recipe {
 
@@ -15,12 +15,7 @@ bool recurs(const Design& design) {
 
 graph::Graph parameter_graph(const Design& design) {
     if (recurs(design)) {
-        const std::int64_t crop = design.crop > 0 ? design.crop : design.inputs.height;
-        return nets::DiffusionGraphs{
-            design.model, design.inputs,
-            nets::diffusion_scales(design.model.diffusion, design.inputs.height, design.inputs.width, crop),
-            design.task, design.compute}
-            .step(0);
+        return diffusion_graphs(design).step(0);
     }
     graph::Graph network =
         nets::build_network(design.model, design.loss, design.inputs, design.task, design.compute);

@@ -5,6 +5,7 @@
 #include <set>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "graph/program.hpp"
 #include "nets/network.hpp"
@@ -55,8 +56,9 @@ struct MiniBatch {
     std::uint64_t seed = 0;
     std::int64_t step = 0;  ///< mini-batches trained before
     std::int64_t micro_steps = 1, ranks = 1, rank = 0, batch = 1;
-    /// Index, within the global batch, of this rank's first sample of a micro-step.
-    std::function<std::int64_t(std::int64_t micro_step)> first_sample;
+    /// Index, within the global batch, of this rank's first sample of a micro-step. Not set: the ranks' parts
+    /// of a micro-step lie side by side.
+    std::function<std::int64_t(std::int64_t micro_step)> order{};
 
     std::function<void(std::int64_t micro_step)> fill;  ///< brings the samples into the input slots
     /// Told the loss of every pass of a micro-step.
@@ -68,6 +70,9 @@ struct MiniBatch {
     /// parameters.
     std::function<void(const graph::LossTotals&)> update;
 
+    std::int64_t first_sample(std::int64_t micro_step) const {
+        return order ? order(micro_step) : (micro_step * ranks + rank) * batch;
+    }
     device::StepState state(std::int64_t micro_step, std::int64_t update_number) const {
         const std::int64_t first = first_sample(micro_step);
         return {.seed = seed,
@@ -84,6 +89,13 @@ struct MiniBatch {
     }
 };
 
+/// A program of a recipe and how often one mini-batch runs it; for plans and profiles.
+struct Part {
+    std::string name;  ///< empty if there is no other
+    graph::Program* program;
+    std::int64_t runs;
+};
+
 /// Trains on one mini-batch after another; keeps nothing between them.
 class Training : public InputPorts {
   public:
@@ -94,6 +106,7 @@ class Training : public InputPorts {
     virtual void parameters_changed() = 0;
     /// Bytes of the programs, beside parameters and optimizer.
     virtual std::size_t bytes() const = 0;
+    virtual std::vector<Part> parts() = 0;
 };
 
 /// Evaluates (Task::evaluate: counts into the store's state "evaluation.confusion") or predicts.

@@ -4,13 +4,6 @@ namespace terrane::recipe {
 
 namespace {
 
-nets::DiffusionGraphs graphs_of(const Design& design) {
-    const std::int64_t crop = design.crop > 0 ? design.crop : design.inputs.height;
-    return {design.model, design.inputs,
-            nets::diffusion_scales(design.model.diffusion, design.inputs.height, design.inputs.width, crop),
-            design.task, design.compute};
-}
-
 /// One patch of all samples within a tensor that holds several, one after another.
 std::byte* part(std::byte* all, std::int64_t patch, std::size_t bytes) {
     return all + static_cast<std::size_t>(patch) * bytes;
@@ -18,10 +11,17 @@ std::byte* part(std::byte* all, std::int64_t patch, std::size_t bytes) {
 
 }  // namespace
 
+nets::DiffusionGraphs diffusion_graphs(const Design& design) {
+    const std::int64_t crop = design.crop > 0 ? design.crop : design.inputs.height;
+    return {design.model, design.inputs,
+            nets::diffusion_scales(design.model.diffusion, design.inputs.height, design.inputs.width, crop),
+            design.task, design.compute};
+}
+
 Recursion::Recursion(const Design& design, const Machine& machine, std::int64_t micro_batches)
     : design_(design),
       machine_(machine),
-      graphs_(graphs_of(design_)),
+      graphs_(diffusion_graphs(design_)),
       times_(nets::diffusion_times(design_.model.diffusion)),
       prepare_(program(graphs_.prepare())),
       begin_(program(graphs_.begin())) {
@@ -30,7 +30,8 @@ Recursion::Recursion(const Design& design, const Machine& machine, std::int64_t 
         advance_.push_back(program(graphs_.advance(l)));
         join_.emplace_back();
         if (graphs_.scales[l].patches() > 1) join_.back().emplace(program(graphs_.join(l)));
-        steps_.push_back({program(graphs_.step(l)), {}, false});
+        const bool trains = design_.task == nets::Task::train;
+        steps_.push_back({program(graphs_.step(l), trains ? design_.plan : graph::PlanOptions{}), {}, false});
         for (std::size_t i = 0; i < outputs.size(); ++i) {
             // "image.1" feeds "image" of scale 1, "encoding.1.2" feeds "encoding.2".
             std::string name = outputs[i].first;
@@ -60,9 +61,9 @@ Recursion::Recursion(const Design& design, const Machine& machine, std::int64_t 
     }
 }
 
-graph::Program Recursion::program(graph::Graph graph) const {
-    return {graph::plan_program(std::move(graph), machine_.backend), machine_.backend, machine_.store,
-            machine_.collectives};
+graph::Program Recursion::program(graph::Graph graph, const graph::PlanOptions& options) const {
+    return {graph::plan_program(std::move(graph), machine_.backend, options), machine_.backend,
+            machine_.store, machine_.collectives};
 }
 
 void Recursion::write_number(const TensorView& slot, float value) {
@@ -166,6 +167,19 @@ TensorView Recursion::state(std::int64_t m) const {
 
 void Recursion::parameters_changed() {
     for (Step& step : steps_) step.packed = false;
+}
+
+std::vector<Part> Recursion::parts() {
+    const auto micro_batches = static_cast<std::int64_t>(samples_.size());
+    const std::int64_t timesteps = micro_batches * nets::timesteps_of(design_.model.diffusion);
+    std::vector<Part> parts{{"prepare", &prepare_, micro_batches}, {"begin", &begin_, micro_batches}};
+    for (std::size_t l = 0; l < steps_.size(); ++l) {
+        parts.push_back({nets::scaled("advance", l), &advance_[l], timesteps});
+        parts.push_back(
+            {nets::scaled("step", l), &steps_[l].program, timesteps * graphs_.scales[l].patches()});
+        if (join_[l]) parts.push_back({nets::scaled("join", l), &*join_[l], timesteps});
+    }
+    return parts;
 }
 
 std::size_t Recursion::bytes() const {

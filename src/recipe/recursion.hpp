@@ -11,6 +11,9 @@
 
 namespace terrane::recipe {
 
+/// The graphs of a design; they refer to it.
+nets::DiffusionGraphs diffusion_graphs(const Design& design);
+
 /// The programs and the memory of recursive multiscale diffusion: what is constant over the passes and the
 /// state of every micro-batch. All maps stay on the device.
 class Recursion {
@@ -39,6 +42,8 @@ class Recursion {
 
     /// The network's weights are packed anew before the next run of each step program.
     void parameters_changed();
+    /// All programs; one mini-batch runs the step programs once per micro-batch, timestep and patch.
+    std::vector<Part> parts();
     std::size_t bytes() const;
 
   private:
@@ -64,7 +69,7 @@ class Recursion {
     std::size_t scale_of(std::int64_t pass) const {
         return static_cast<std::size_t>(pass) % graphs_.scales.size();
     }
-    graph::Program program(graph::Graph graph) const;
+    graph::Program program(graph::Graph graph, const graph::PlanOptions& options = {}) const;
     void write_number(const TensorView& slot, float value);
     void keep_patch(Samples& samples, std::size_t scale, std::int64_t patch, const TensorView& state);
 

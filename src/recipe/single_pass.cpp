@@ -15,7 +15,7 @@ graph::Program program_of(const Design& design, const Machine& machine) {
 class SinglePassTraining final : public Training {
   public:
     SinglePassTraining(const Design& design, const Machine& machine)
-        : program_(program_of(design, machine)) {}
+        : program_(program_of(design, machine)), micro_steps_(design.micro_steps) {}
 
     TensorView input(const std::string& name) const override { return program_.input(name); }
     std::int64_t updates() const override { return 1; }
@@ -25,6 +25,7 @@ class SinglePassTraining final : public Training {
         program_.parameters_changed(updating_ ? Changed::trained : Changed::all);
     }
     std::size_t bytes() const override { return program_.plan().bytes(); }
+    std::vector<Part> parts() override { return {{"", &program_, micro_steps_}}; }
 
     void run(const MiniBatch& batch) override {
         graph::LossTotals sum;
@@ -44,6 +45,7 @@ class SinglePassTraining final : public Training {
 
   private:
     graph::Program program_;
+    std::int64_t micro_steps_;
     bool updating_ = false;
 };
 

@@ -38,7 +38,7 @@ std::string job_or_process() {
 // Everything a run may have put there; nothing else is ever removed.
 void remove_run(const fs::path& path) {
     for (const char* name : {"run.json", "config.toml", "log", "events.jsonl", "metrics.csv", "steps.csv",
-                             "confusion", "tb", "ckpt", "preview", "report.html", "diverged.json"}) {
+                             "confusion", "tb", "ckpt", "preview", "report.html", "wandb-export", "diverged.json"}) {
         std::error_code failure;
         fs::remove_all(path / name, failure);
         if (failure) {

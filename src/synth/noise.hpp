@@ -20,6 +20,7 @@ enum class Purpose : std::uint8_t {
     height_noise,
     speckle,
     hole,
+    scribble,
 };
 
 /// A random stream for one cell (i, j) of some grid: a pure function of (seed, purpose, i, j).
@@ -49,6 +50,9 @@ enum class Field : std::uint32_t {
     hole_shape,
     backscatter,
     settlement,
+    mistake_x,
+    mistake_y,
+    doubt,
 };
 
 /// Smooth value noise on the integer lattice. The lattice values are a table drawn once from Philox; a

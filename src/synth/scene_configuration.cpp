@@ -92,6 +92,17 @@ tiles = "tiles"
 
 }  // namespace
 
+std::string weak_configuration() {
+    return R"(# Scribbles and pseudo-labels of the scene, for weak supervision; give this file after scene.toml:
+# terrane data build -c scene.toml -c weak.toml -o tiles
+[scribble]
+files = ["scribbles.tif"]      # thin strokes inside areas of one class
+
+[pseudo]
+files = ["pseudo_labels.tif"]  # the truth with displaced outlines and overlooked objects
+)";
+}
+
 std::string scene_configuration(const SceneOptions& options) {
     std::string text =
         fmt::format(fmt::runtime(head), fmt::arg("size", options.size), fmt::arg("seed", options.seed),

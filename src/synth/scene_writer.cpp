@@ -15,6 +15,7 @@
 #include "raster/writer.hpp"
 #include "synth/placement.hpp"
 #include "synth/sensors.hpp"
+#include "synth/weak_labels.hpp"
 
 namespace terrane::synth {
 
@@ -92,6 +93,11 @@ class SceneWriter {
         write_optical_and_labels();
         write_height();
         write_sar();
+        if (options_.weak_labels == WeakLabels::yes) {
+            write_classes("scribbles.tif", render_scribbles);
+            write_classes("pseudo_labels.tif", render_pseudo_labels);
+            write_file_atomically(folder_ / "weak.toml", weak_configuration());
+        }
         write_file_atomically(folder_ / "scene.toml", scene_configuration(options_));
         return summary_;
     }
@@ -107,6 +113,9 @@ class SceneWriter {
     void write_optical_and_labels();
     void write_height();
     void write_sar();
+    using RenderClasses = void (*)(const Landscape&, const PixelGrid&, const PixelWindow&,
+                                   std::span<std::uint8_t>);
+    void write_classes(const char* name, RenderClasses render);
     void count(std::span<const std::uint8_t> labels);
 
     std::filesystem::path folder_;
@@ -272,6 +281,25 @@ void SceneWriter::write_sar() {
         });
         file.write();
         report("sar.tif", row + rows, grid.rows);
+    }
+    file.finish();
+}
+
+void SceneWriter::write_classes(const char* name, RenderClasses render) {
+    const PixelGrid grid = optical_grid(options_.size);
+    raster::RasterFormat index = raster::class_map_format(legend());
+    index.layout = raster::RasterLayout::tiled;
+    StripeFile<std::uint8_t> file(folder_ / name, georeferenced(grid, placement_), index);
+    for (std::int64_t row = 0; row < grid.rows; row += options_.stripe_rows) {
+        const std::int64_t rows = stripe(row, grid.rows);
+        file.start(row, rows);
+        for_each_block(grid.columns, row, rows, [&](const PixelWindow& window) {
+            std::vector<std::uint8_t> classes(window.area());
+            render(landscape_, grid, window, classes);
+            file.put(window, classes);
+        });
+        file.write();
+        report(name, row + rows, grid.rows);
     }
     file.finish();
 }

@@ -9,6 +9,7 @@
 #include "base/file.hpp"
 #include "base/hash.hpp"
 #include "base/log.hpp"
+#include "config/weak_maps.hpp"
 #include "raster/aligned_scene.hpp"
 #include "tiles/build_lock.hpp"
 #include "tiles/cut_scene.hpp"
@@ -73,7 +74,8 @@ std::string stem_of(const std::string& id, const std::string& fingerprint) {
 std::vector<StoredSource> sources_of(const config::Config& config, const raster::SceneFiles& files) {
     std::vector<std::filesystem::path> paths;
     for (const auto& modality : files.modalities) paths.insert(paths.end(), modality.begin(), modality.end());
-    paths.insert(paths.end(), files.label.begin(), files.label.end());
+    for (const auto* classes : {&files.label, &files.scribble, &files.pseudo})
+        paths.insert(paths.end(), classes->begin(), classes->end());
     if (config.split.method == "polygons") paths.push_back(raster::resolve(config, config.split.polygons));
     std::vector<StoredSource> sources;
     for (const auto& path : paths)
@@ -129,7 +131,7 @@ bool reusable(const std::filesystem::path& folder, const Manifest& layout, const
         if (found.id != wanted.id || found.fingerprint != wanted.fingerprint) return false;
         if (found.tiles == 0) return true;
         std::uint64_t end = found.label.offset + static_cast<std::uint64_t>(found.tiles) * found.label.bytes;
-        for (const auto* places : {&found.values, &found.masks}) {
+        for (const auto* places : {&found.values, &found.masks, &found.maps}) {
             for (const DatasetPlace& place : *places)
                 end = std::max(end, place.offset + static_cast<std::uint64_t>(found.tiles) * place.bytes);
         }
@@ -182,10 +184,14 @@ void take_layout(Manifest& layout, const config::Config& config, const std::vect
         layout.modalities.push_back(std::move(stored));
     }
     for (const config::Class& c : config.classes) layout.classes.push_back({c.id, c.name, c.color});
+    for (const std::string_view map : config::weak_map_names) {
+        const bool strokes = map == config::scribble_map || map == config::scribble_distance_map;
+        if (!(strokes ? config.scribble : config.pseudo).files.empty()) layout.maps.emplace_back(map);
+    }
 }
 
 Json survey_scene(const config::Config& config, const raster::SceneFiles& files, const LabelCoding& coding) {
-    coding.check(files.label);
+    for (const auto* classes : {&files.label, &files.scribble, &files.pseudo}) coding.check(*classes);
     const raster::AlignedScene scene(config, files, raster::LabelUse::used);
     const std::int64_t tile = config.grid.tile;
     if (scene.grid().width < tile || scene.grid().height < tile) {
@@ -248,7 +254,7 @@ BuildReport build(const config::Config& config, const std::filesystem::path& fol
     BuildReport report;
     std::vector<raster::SceneFiles> scenes;
     for (raster::SceneFiles& scene : raster::find_scenes(config, raster::LabelUse::used)) {
-        if (scene.label.empty()) {
+        if (!scene.has_classes()) {
             ++report.without_label;
         } else {
             scenes.push_back(std::move(scene));

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/hash.hpp"
+#include "config/weak_maps.hpp"
 
 namespace terrane::tiles {
 
@@ -23,6 +24,11 @@ std::string data_fingerprint(const config::Config& config) {
     json["label"] = {label.scene, label.encoding, label.ignore, label.undefined, label.crs};
     for (const auto& [from, to] : label.remap) json["remap"].push_back({from, to});
     for (const config::Class& c : config.classes) json["class"].push_back({c.id, c.name, c.color});
+    for (const config::WeakLabel* weak : {&config.scribble, &config.pseudo}) {
+        if (weak->files.empty()) continue;
+        json["weak"].push_back({weak == &config.scribble ? "scribble" : "pseudo", weak->scene, weak->lambda});
+        json["background"] = config::background_index(config.classes);
+    }
     const config::Split& split = config.split;
     json["split"] = {split.method, split.block, split.buffer, split.fractions};
     for (const auto& [expression, name] : split.files) json["split_files"].push_back({expression, name});

@@ -8,6 +8,7 @@
 #include "base/error.hpp"
 #include "base/file.hpp"
 #include "base/hash.hpp"
+#include "config/weak_maps.hpp"
 
 namespace terrane::tiles {
 
@@ -34,6 +35,7 @@ class Field {
         if (!json_.is_object() || !json_.contains(key)) refuse(where_, fmt::format("'{}' is missing", key));
         return {json_.at(key), where_};
     }
+    bool has(const char* key) const { return json_.is_object() && json_.contains(key); }
     std::vector<Field> list(std::size_t most) const {
         if (!json_.is_array() || json_.size() > most) refuse(where_, "a list is no list or too long");
         std::vector<Field> items;
@@ -87,6 +89,25 @@ DatasetPlace place_from(const Field& field, std::uint64_t bytes) {
     place.bytes = static_cast<std::uint64_t>(parts[1].integer(0, largest_integer));
     if (place.bytes != bytes) refuse(field.where(), "a dataset's size does not fit the tile");
     return place;
+}
+
+/// The maps of weak supervision of one tile.
+void read_maps(const Field& field, const Manifest& shared, TileRecord& tile) {
+    const std::int64_t pixels = shared.tile * shared.tile;
+    for (const Field& entry : field.list(shared.maps.size())) {
+        const bool classes = config::holds_classes(shared.maps[tile.maps.size()]);
+        TileMap map;
+        map.crc = static_cast<std::uint32_t>(entry["crc"].integer(0, UINT32_MAX));
+        std::int64_t labelled = 0;
+        for (const Field& count : entry["classes"].list(shared.classes.size())) {
+            map.class_pixels.push_back(count.integer(0, pixels));
+            labelled += map.class_pixels.back();
+        }
+        if (map.class_pixels.size() != (classes ? shared.classes.size() : 0) || labelled > pixels)
+            refuse(field.where(), "the class histogram of a map does not fit");
+        tile.maps.push_back(std::move(map));
+    }
+    if (tile.maps.size() != shared.maps.size()) refuse(field.where(), "a tile lacks a map");
 }
 
 bool plain_name(const std::string& name) {
@@ -151,6 +172,7 @@ std::string scene_to_text(const SceneRecord& scene, const std::vector<TileRecord
     for (const DatasetPlace& place : scene.values) json["values"].push_back(place_json(place));
     for (const DatasetPlace& place : scene.masks) json["masks"].push_back(place_json(place));
     json["label"] = place_json(scene.label);
+    for (const DatasetPlace& place : scene.maps) json["maps"].push_back(place_json(place));
     for (const auto& modality : scene.training) {
         Json bands = Json::array();
         for (const Moments& m : modality) {
@@ -173,9 +195,12 @@ std::string scene_to_text(const SceneRecord& scene, const std::vector<TileRecord
                                            {"base", modality.base},
                                            {"crc", {modality.values_crc, modality.mask_crc}}});
         }
+        for (const TileMap& map : tile.maps)
+            entry["maps"].push_back({{"classes", map.class_pixels}, {"crc", map.crc}});
         json["tiles"].push_back(std::move(entry));
     }
-    TERRANE_ASSERT(scene.values.size() == shared.modalities.size(), "scene {} lacks datasets", scene.id);
+    TERRANE_ASSERT(scene.values.size() == shared.modalities.size() && scene.maps.size() == shared.maps.size(),
+                   "scene {} lacks datasets", scene.id);
     return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
@@ -210,6 +235,11 @@ void scene_from_text(const std::string& text, const Manifest& shared, const std:
         scene.masks.push_back(place_from(masks[m], mask_bytes(shared, shared.modalities[m])));
     }
     scene.label = place_from(root["label"], label_bytes(shared));
+    if (!shared.maps.empty()) {
+        for (const Field& place : root["maps"].list(shared.maps.size()))
+            scene.maps.push_back(place_from(place, label_bytes(shared)));
+    }
+    if (scene.maps.size() != shared.maps.size()) refuse(where, "a map is missing");
     const auto training = root["training"].list(shared.modalities.size());
     if (training.size() != shared.modalities.size()) refuse(where, "statistics are missing");
     for (std::size_t m = 0; m < training.size(); ++m) {
@@ -263,6 +293,7 @@ void scene_from_text(const std::string& text, const Manifest& shared, const std:
             tile.modalities.push_back(stored);
         }
         if (tile.modalities.size() != shared.modalities.size()) refuse(where, "a tile lacks a modality");
+        if (!shared.maps.empty()) read_maps(entry["maps"], shared, tile);
         tiles.push_back(std::move(tile));
     }
 }
@@ -291,6 +322,7 @@ void write_manifest(const std::filesystem::path& folder, const Manifest& manifes
     for (const StoredClass& stored : manifest.classes) {
         json["classes"].push_back({{"id", stored.id}, {"name", stored.name}, {"color", stored.color}});
     }
+    for (const std::string& map : manifest.maps) json["maps"].push_back(map);
     for (const SceneRecord& scene : manifest.scenes) {
         const std::filesystem::path record = folder / "scenes" / (scene.stem + ".json");
         json["scenes"].push_back(
@@ -343,6 +375,16 @@ Manifest read_manifest(const std::filesystem::path& folder) {
         if (color.size() != 3) refuse(where, "a colour is incomplete");
         for (std::size_t i = 0; i < 3; ++i) stored.color[i] = static_cast<int>(color[i].integer(0, 255));
         manifest.classes.push_back(std::move(stored));
+    }
+    if (root.has("maps")) {
+        const auto listed = root["maps"].list(config::weak_map_names.size());
+        for (const Field& entry : listed) manifest.maps.push_back(entry.text());
+        std::vector<std::string> ordered;
+        for (const std::string_view name : config::weak_map_names) {
+            if (std::find(manifest.maps.begin(), manifest.maps.end(), name) != manifest.maps.end())
+                ordered.emplace_back(name);
+        }
+        if (ordered != manifest.maps) refuse(where, "its maps are unknown or out of order");
     }
     for (const Field& entry : root["scenes"].list(1'000'000)) {
         SceneRecord scene;

@@ -18,7 +18,8 @@
 ///   scenes/<id>-<fingerprint>.h5        their pixels: /<modality>/values [tile, height, width, band] in the
 ///   native
 ///                                       type, /<modality>/mask u8 [tile, height, width] (1 valid), /label u8
-///                                       [tile, height, width] (class index, 255 ignored); one chunk is one
+///                                       [tile, height, width] (class index, 255 ignored), and like it the
+///                                       maps of weak supervision (config/weak_maps.hpp); one chunk is one
 ///                                       tile, unfiltered
 ///
 /// A file is published by rename when it is whole, the manifest last: a store either opens or does not exist.
@@ -73,6 +74,12 @@ struct TileModality {
     std::uint32_t mask_crc = 0;
 };
 
+/// A map of weak supervision under one tile.
+struct TileMap {
+    std::vector<std::int64_t> class_pixels;  ///< of each class; empty for distance maps
+    std::uint32_t crc = 0;
+};
+
 struct TileRecord {
     std::size_t scene = 0;   ///< index into Manifest::scenes
     std::int64_t index = 0;  ///< in the scene's shard
@@ -82,6 +89,7 @@ struct TileRecord {
     std::vector<std::int64_t> class_pixels;  ///< labelled pixels of each class
     std::vector<TileModality> modalities;
     std::uint32_t label_crc = 0;
+    std::vector<TileMap> maps;  ///< in the order of Manifest::maps
 };
 
 /// Where a dataset's chunks lie in the shard: chunk i at offset + i * bytes.
@@ -99,6 +107,7 @@ struct SceneRecord {
     std::vector<DatasetPlace> values;  ///< per modality
     std::vector<DatasetPlace> masks;   ///< per modality
     DatasetPlace label;
+    std::vector<DatasetPlace> maps;  ///< in the order of Manifest::maps
     std::vector<StoredSource> sources;
     std::vector<std::vector<Moments>> training;  ///< per modality and band, over the scene's training tiles
 };
@@ -109,6 +118,7 @@ struct Manifest {
     std::int64_t tile = 0;           ///< edge in reference pixels
     std::vector<StoredModality> modalities;
     std::vector<StoredClass> classes;
+    std::vector<std::string> maps;    ///< of weak supervision: some of config::weak_map_names, in their order
     std::vector<SceneRecord> scenes;  ///< sorted by id
     std::vector<TileRecord> tiles;    ///< scene by scene, in shard order
 };

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.hpp"
+#include "config/weak_maps.hpp"
 #include "raster/writer.hpp"
 #include "tiles/tile_picture.hpp"
 
@@ -28,7 +29,7 @@ void write_preview(const TileStore& store, std::optional<Split> split, std::int6
     const auto shown = static_cast<std::size_t>(
         std::min<std::int64_t>(std::max<std::int64_t>(count, 1), static_cast<std::int64_t>(tiles.size())));
     const std::int64_t edge = manifest.tile;
-    const auto columns = static_cast<std::int64_t>(manifest.modalities.size()) + 1;
+    const auto columns = static_cast<std::int64_t>(manifest.modalities.size() + 1 + manifest.maps.size());
     const std::int64_t width = columns * (edge + gap) + gap;
     const std::int64_t height = static_cast<std::int64_t>(shown) * (edge + gap) + gap;
     Picture picture(width, height);
@@ -43,6 +44,14 @@ void write_preview(const TileStore& store, std::optional<Split> split, std::int6
             place.left += edge + gap;
         }
         draw_classes(manifest, memory.label, picture, place);
+        for (std::size_t m = 0; m < manifest.maps.size(); ++m) {
+            place.left += edge + gap;
+            if (config::holds_classes(manifest.maps[m])) {
+                draw_classes(manifest, memory.maps[m], picture, place);
+            } else {
+                draw_distances(manifest, memory.maps[m], picture, place);
+            }
+        }
     }
     raster::write_png(path, picture.width, picture.height, 3, picture.pixels);
 }

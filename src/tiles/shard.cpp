@@ -51,13 +51,14 @@ struct ShardWriter::State {
     std::filesystem::path temporary;
     std::int64_t tiles = 0;
     Handle file;
-    std::vector<Handle> values, masks;
+    std::vector<Handle> values, masks, maps;
     Handle label;
     bool finished = false;
 
     ~State() {
         values.clear();
         masks.clear();
+        maps.clear();
         label.close();
         file.close();
         if (!finished) {
@@ -110,6 +111,8 @@ ShardWriter::ShardWriter(std::filesystem::path path, const Manifest& layout, std
         state.masks.push_back(state.create_dataset(modality.name + "/mask", DType::u8, edge, 0));
     }
     state.label = state.create_dataset("label", DType::u8, layout.tile, 0);
+    for (const std::string& map : layout.maps)
+        state.maps.push_back(state.create_dataset(map, DType::u8, layout.tile, 0));
 }
 
 ShardWriter::~ShardWriter() = default;
@@ -124,6 +127,10 @@ void ShardWriter::write_label(std::int64_t tile, std::span<const std::uint8_t> l
     state_->write(state_->label, tile, std::as_bytes(label));
 }
 
+void ShardWriter::write_map(std::int64_t tile, std::size_t map, std::span<const std::uint8_t> values) {
+    state_->write(state_->maps[map], tile, std::as_bytes(values));
+}
+
 void ShardWriter::finish(SceneRecord& scene) {
     State& state = *state_;
     if (H5Fflush(state.file.get(), H5F_SCOPE_GLOBAL) < 0) throw state.failure("written");
@@ -134,10 +141,14 @@ void ShardWriter::finish(SceneRecord& scene) {
         good = good && chunk_places(state.values[m].get(), state.tiles, 4, scene.values[m]) &&
                chunk_places(state.masks[m].get(), state.tiles, 3, scene.masks[m]);
     }
+    scene.maps.resize(state.maps.size());
+    for (std::size_t m = 0; m < state.maps.size(); ++m)
+        good = good && chunk_places(state.maps[m].get(), state.tiles, 3, scene.maps[m]);
     TERRANE_ASSERT(good, "HDF5 scattered the chunks of {}", state.path.string());
     bool closed = state.label.close();
     for (std::size_t m = 0; m < state.values.size(); ++m)
         closed = state.values[m].close() && state.masks[m].close() && closed;
+    for (Handle& map : state.maps) closed = map.close() && closed;
     closed = state.file.close() && closed;
     if (!closed) throw state.failure("closed");
     sync_file(state.temporary);
@@ -176,6 +187,10 @@ std::string check_shard(const std::filesystem::path& path, const Manifest& layou
         std::string wrong =
             check(modality.name + "/values", modality.dtype, edge, modality.bands, scene.values[m]);
         if (wrong.empty()) wrong = check(modality.name + "/mask", DType::u8, edge, 0, scene.masks[m]);
+        if (!wrong.empty()) return wrong;
+    }
+    for (std::size_t m = 0; m < layout.maps.size(); ++m) {
+        std::string wrong = check(layout.maps[m], DType::u8, layout.tile, 0, scene.maps[m]);
         if (!wrong.empty()) return wrong;
     }
     return check("label", DType::u8, layout.tile, 0, scene.label);

@@ -15,7 +15,7 @@ namespace terrane::tiles {
 /// created).
 class ShardWriter {
   public:
-    /// `layout` gives tile, modalities and classes.
+    /// `layout` gives tile, modalities, classes and maps.
     ShardWriter(std::filesystem::path path, const Manifest& layout, std::int64_t tiles);
     ~ShardWriter();
     ShardWriter(const ShardWriter&) = delete;
@@ -24,6 +24,7 @@ class ShardWriter {
     void write_modality(std::int64_t tile, std::size_t modality, std::span<const std::byte> values,
                         std::span<const std::uint8_t> mask);
     void write_label(std::int64_t tile, std::span<const std::uint8_t> label);
+    void write_map(std::int64_t tile, std::size_t map, std::span<const std::uint8_t> values);
     /// Publishes the file and fills in where its datasets lie.
     void finish(SceneRecord& scene);
 

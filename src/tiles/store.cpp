@@ -50,13 +50,12 @@ std::filesystem::path TileStore::shard(std::size_t scene) const {
 
 void TileStore::require(const config::Config& config) const {
     if (manifest_.config_fingerprint != data_fingerprint(config)) {
-        throw Error(
-            ExitCode::data_invalid, 403,
-            fmt::format(
-                "the tile store {} was built with another [grid], [[modality]], [label], [[class]] or "
-                "[split] than this configuration has.",
-                folder_.string()),
-            "Run 'terrane data build' with this configuration, or set data.tiles to another folder.");
+        throw Error(ExitCode::data_invalid, 403,
+                    fmt::format("the tile store {} was built with another [grid], [[modality]], [label], "
+                                "[scribble], [pseudo], "
+                                "[[class]] or [split] than this configuration has.",
+                                folder_.string()),
+                    "Run 'terrane data build' with this configuration, or set data.tiles to another folder.");
     }
     for (const SceneRecord& scene : manifest_.scenes) {
         for (const StoredSource& source : scene.sources) {
@@ -159,6 +158,13 @@ void TileReader::read(std::int64_t tile, const TileBuffers& buffers) {
     if (!buffers.label.empty()) {
         read_part(tile, scene.label, std::as_writable_bytes(buffers.label), record.label_crc, "label",
                   "label");
+    }
+    TERRANE_ASSERT(buffers.maps.empty() || buffers.maps.size() == manifest.maps.size(),
+                   "buffers for {} of {} maps", buffers.maps.size(), manifest.maps.size());
+    for (std::size_t m = 0; m < buffers.maps.size(); ++m) {
+        if (buffers.maps[m].empty()) continue;
+        read_part(tile, scene.maps[m], std::as_writable_bytes(buffers.maps[m]), record.maps[m].crc, "maps",
+                  manifest.maps[m].c_str());
     }
 }
 

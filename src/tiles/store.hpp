@@ -51,6 +51,8 @@ struct TileBuffers {
     std::vector<std::span<std::byte>> values;    ///< per modality [h, w, bands]
     std::vector<std::span<std::uint8_t>> masks;  ///< per modality [h, w], 1 valid, 0 not
     std::span<std::uint8_t> label;               ///< [tile, tile]: class index, or 255
+    std::vector<std::span<std::uint8_t>>
+        maps{};///< per map of the manifest [tile, tile]; may be left out as a whole
 };
 
 /// Reads tiles of a store, each with its checksums verified. One reader serves one thread; make one for each.

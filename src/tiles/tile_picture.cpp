@@ -83,4 +83,16 @@ void draw_classes(const Manifest& manifest, std::span<const std::uint8_t> classe
     }
 }
 
+void draw_distances(const Manifest& manifest, std::span<const std::uint8_t> distances, Picture& picture,
+                    PicturePlace place) {
+    TERRANE_ASSERT(static_cast<std::int64_t>(distances.size()) == manifest.tile * manifest.tile,
+                   "{} distances for a tile of {}", distances.size(), manifest.tile);
+    for (std::int64_t y = 0; y < manifest.tile; y += place.stride) {
+        for (std::int64_t x = 0; x < manifest.tile; x += place.stride) {
+            const std::uint8_t value = distances[static_cast<std::size_t>(y * manifest.tile + x)];
+            picture.put(place.left + x / place.stride, place.top + y / place.stride, {value, value, value});
+        }
+    }
+}
+
 }  // namespace terrane::tiles

@@ -38,4 +38,8 @@ void draw_modality(const Manifest& manifest, const TileMemory& memory, std::size
 void draw_classes(const Manifest& manifest, std::span<const std::uint8_t> classes, Picture& picture,
                   PicturePlace place);
 
+/// A distance map of a tile ([tile, tile], bytes) in grey.
+void draw_distances(const Manifest& manifest, std::span<const std::uint8_t> distances, Picture& picture,
+                    PicturePlace place);
+
 }  // namespace terrane::tiles

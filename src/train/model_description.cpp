@@ -28,6 +28,8 @@ void each_field(Model& model, const Field& field) {
     field("pyramid.rates", model.pyramid.rates);
     field("pyramid.auxiliary_weight", model.pyramid.auxiliary_weight);
     field("pyramid.align_corners", model.pyramid.align_corners);
+    field("atrous.rates", model.atrous.rates);
+    field("atrous.grid", model.atrous.grid);
     field("diffusion.width", model.diffusion.width);
     field("diffusion.heads", model.diffusion.heads);
     field("diffusion.cadef", model.diffusion.cadef);

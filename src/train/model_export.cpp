@@ -74,6 +74,14 @@ void export_onnx(const std::filesystem::path& model, const std::filesystem::path
                     fmt::format("{} does not say which network it is for.", model.string()),
                     "Export a checkpoint of a training run.");
     }
+    if (description->model.name == "pkdiff") {
+        throw Error(
+            ExitCode::data_invalid, 626,
+            fmt::format("{} is a pkdiff: its answer comes from many passes with noise between them, which "
+                        "have no counterpart in ONNX.",
+                        model.string()),
+            "Export safetensors (-o NAME.safetensors), or write maps with terrane predict.");
+    }
     nets::NetworkInputs inputs;
     for (const data::ModalityLayout& modality : description->modalities) {
         inputs.modalities.push_back({modality.name, modality.bands, modality.scale});

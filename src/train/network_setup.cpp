@@ -28,6 +28,7 @@ data::InputSlots input_slots(const recipe::InputPorts& ports, const data::TileLa
     }
     slots.presence = ports.input("presence");
     slots.labels = ports.input("labels");
+    for (const std::string& map : layout.maps) slots.maps.push_back(ports.input(map));
     return slots;
 }
 

@@ -45,6 +45,8 @@ std::string experiment_text(const config::Config& config) {
     config::Config& copy = resolved.config;
     for (config::Modality& modality : copy.modalities) modality.files.clear();
     copy.label.files.clear();
+    copy.scribble.files.clear();
+    copy.pseudo.files.clear();
     copy.split = {};  // like all of the above: what counts is the tiles, which have their own identity
     copy.grid = {};
     const config::Eval eval = copy.eval;

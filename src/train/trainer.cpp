@@ -51,7 +51,7 @@ void Trainer::step() {
          .ranks = communicator_.size(),
          .rank = communicator_.rank(),
          .batch = batches_.batch,
-         .first_sample =
+         .order =
              [this](std::int64_t micro_step) {
                  return batches_.first_sample(communicator_.rank(), micro_step);
              },

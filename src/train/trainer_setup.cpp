@@ -1,6 +1,7 @@
 #include <sstream>
 
 #include "base/log.hpp"
+#include "config/weak_maps.hpp"
 #include "nets/freezing.hpp"
 #include "optim/parameter_groups.hpp"
 #include "train/class_weights.hpp"
@@ -19,9 +20,11 @@ namespace {
 
 recipe::Design design_of(const TrainingSetup& setup, const data::BatchPlan& batches, std::int64_t crop) {
     const config::Config& config = setup.config;
+    nets::NetworkInputs inputs = network_inputs(setup.training.layout(), batches.batch, crop);
+    inputs.background = config::background_index(config.classes);
     return {.model = config.model,
             .loss = config.loss,
-            .inputs = network_inputs(setup.training.layout(), batches.batch, crop),
+            .inputs = inputs,
             .task = nets::Task::train,
             .compute = compute_type(config.train.precision),
             .plan = {.recompute = graph::recompute_from_name(config.train.recompute)},
@@ -170,11 +173,6 @@ recipe::Design Trainer::frozen_design() {
         design.features = recipe::Features::given;
     }
     if (config_.model.frozen == "none" && config_.optim.freeze.empty()) return design;
-    if (config_.model.name == "pkdiff") {
-        throw Error(ExitCode::config_invalid, 512,
-                    "pkdiff is trained as a whole: nothing of it can be frozen.",
-                    "Remove model.frozen and optim.freeze.");
-    }
     graph::Graph network = recipe::parameter_graph(design);
     const nets::Frozen frozen =
         nets::freeze(network, config_.model, config_.optim.freeze, loaded_parameters(network));

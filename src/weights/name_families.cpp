@@ -80,6 +80,9 @@ constexpr Row mmseg_aggregation_rows[] = {
 };
 constexpr Row level_rows[] = {{R"(^auxiliary_head\.(\d)\.conv_seg\.)", "auxiliary_head.level$1.conv_seg."}};
 
+// Class-driven scribble promotion: versions 3 and later call the rectification module otherwise.
+constexpr Row scribble_rows[] = {{R"(^layer_lorm\.)", "layer_camatt."}};
+
 template <std::size_t count>
 void add(std::vector<NameRule>& rules, const Row (&rows)[count]) {
     for (const Row& row : rows) {
@@ -93,6 +96,11 @@ std::vector<NameFamily> make_families() {
     NameFamily own{"the network's own names", {}, {}, ""};
     add(own.source_rules, wrapper_rows);
     families.push_back(own);
+
+    NameFamily scribble{"scribble promotion (CDSP)", {}, {}, "layer_pred0.conv1.weight"};
+    add(scribble.source_rules, wrapper_rows);
+    add(scribble.source_rules, scribble_rows);
+    families.push_back(scribble);
 
     NameFamily resnet{"ResNet (torchvision, mmseg)", {}, {}, "layer1.0.conv1.weight"};
     add(resnet.source_rules, prefix_rows);

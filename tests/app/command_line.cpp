@@ -80,8 +80,9 @@ TEST_CASE("printed configuration reads back, with values from everywhere", "[app
     CHECK(printed.exit_code == 0);
     CHECK(printed.output.empty());
     const ShellResult sources = shell(program + " config print --sources -c " + file + options);
-    CHECK_THAT(sources.output, terrane::test::contains("# --set train.epochs") && terrane::test::contains("# --seed") &&
-                                   terrane::test::contains("# " + file + ":3") && terrane::test::contains("# default"));
+    CHECK_THAT(sources.output,
+               terrane::test::contains("# --set train.epochs") && terrane::test::contains("# --seed") &&
+                   terrane::test::contains("# " + file + ":3") && terrane::test::contains("# default"));
 }
 
 TEST_CASE("a mistake under mpirun is printed once and gives mpirun its code", "[app]") {
@@ -112,7 +113,9 @@ TEST_CASE("srun without PMI is refused before anything is written", "[app]") {
     const ShellResult result = shell("SLURM_STEP_NUM_TASKS=8 SLURM_PROCID=0 " + program + " doctor");
     CHECK(result.exit_code == 69);
     CHECK(result.output ==
-          "error[E0120]: srun started 8 tasks but MPI sees size 1 on each. Use 'srun --mpi=pmix'.\n");
+          "error[E0120]: srun started 8 tasks but MPI sees size 1 on each. Use 'srun --mpi=pmix', or connect "
+          "the "
+          "ranks over TCP with --launcher slurm.\n");
     CHECK(shell("SLURM_STEP_NUM_TASKS=8 SLURM_PROCID=3 " + program + " doctor").output.empty());
 }
 
@@ -121,8 +124,8 @@ TEST_CASE("doctor describes every rank, and --threads wins", "[app]") {
     const ShellResult one = shell(program + " doctor -o " + folder.path().string());
     INFO(one.output);
     CHECK(one.exit_code == 0);
-    CHECK_THAT(one.output,
-               terrane::test::contains("no launcher, 1 rank") && terrane::test::contains("disk") && terrane::test::contains("gpu"));
+    CHECK_THAT(one.output, terrane::test::contains("no launcher, 1 rank") &&
+                               terrane::test::contains("disk") && terrane::test::contains("gpu"));
     CHECK(std::filesystem::is_empty(folder.path()));
     const ShellResult three = ranks(3, "doctor --threads 5 -o " + folder.path().string());
     INFO(three.output);

@@ -13,6 +13,7 @@
 #include "base/error.hpp"
 #include "base/fault.hpp"
 #include "base/log.hpp"
+#include "base/signals.hpp"
 #include "comm/rendezvous.hpp"
 #include "comm/world.hpp"
 
@@ -22,15 +23,17 @@ namespace {
 
 volatile std::sig_atomic_t ordered = 0;
 
-// For who wants to know when exactly a rank began to fail: USR1 makes it spin, USR2 leave with code 0.
+// For who wants to know when exactly a rank began to fail: SIGRTMIN makes it spin, the next one leave with
+// code 0.
 void obey() {
-    if (ordered == SIGUSR2) std::_Exit(0);
-    while (ordered == SIGUSR1) {
+    if (ordered == SIGRTMIN + 1) std::_Exit(0);
+    while (ordered == SIGRTMIN) {
     }
 }
 
 void loop(comm::World& world) {
-    for (const int number : {SIGUSR1, SIGUSR2}) std::signal(number, [](int signal) { ordered = signal; });
+    for (const int number : {SIGRTMIN, SIGRTMIN + 1})
+        std::signal(number, [](int signal) { ordered = signal; });
     std::vector<float> bucket(1000, 1.0F);
     const auto mark = comm::environment_variable("TERRANE_TEST_STARTED");
     const auto steps = comm::environment_variable("TERRANE_TEST_STEPS");
@@ -52,6 +55,7 @@ void loop(comm::World& world) {
 
 int main(int count, char** arguments) {
     const std::string how = arguments[1];
+    signals::wait_in_thread();
     comm::WorldSettings settings;
     settings.program = comm::environment_variable("TERRANE_TEST_PROGRAM").value_or("");
     if (count > 2) settings.collective_timeout = std::chrono::duration<double>(std::atof(arguments[2]));

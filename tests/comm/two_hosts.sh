@@ -72,7 +72,7 @@ cd "$folder" || exit 1
 settings=(-c scene/scene.toml -s data.tiles=tiles -s "split.fractions=[0.9,0.05,0.05]" -s split.block=1)
 "$terrane" data synth -o scene --size 768 --seed 3 >"$folder/output" 2>&1 || fail "data synth"
 "$terrane" data build "${settings[@]}" >"$folder/output" 2>&1 || fail "data build"
-train=("$terrane" train "${settings[@]}" -s augment.crop=64 -s train.steps=2 -s eval.every=0 --device cpu
+train=("$terrane" train "${settings[@]}" -s augment.crop=64 -s train.steps=2 -s optim.warmup_steps=0 -s eval.every=0 --device cpu
   --collective-timeout 120)
 for way in by_mpirun by_environment; do
   "$way" 1 "${train[@]}" -o "run_$way" >"$folder/output" 2>&1 || fail "training $way"

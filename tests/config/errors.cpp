@@ -113,7 +113,8 @@ TEST_CASE("values that contradict each other are errors", "[config]") {
         terrane::test::contains(
             "error[E0509]: --set: grid.tile = 256 is not a multiple of scale = 3 of the modality dsm."));
     CHECK_THAT(set_error("modality.dsm.name", "../x"), terrane::test::contains("error[E0509]"));
-    CHECK_THAT(set_error("modality.dsm.scene", "'(a'"), terrane::test::contains("is not a regular expression"));
+    CHECK_THAT(set_error("modality.dsm.scene", "'(a'"),
+               terrane::test::contains("is not a regular expression"));
     CHECK_THAT(set_error("modality.dsm.files", "[]"),
                terrane::test::contains("error[E0507]: scene.toml:6: the modality dsm has no files."));
     CHECK_THAT(set_error("label.ignore", "[1]"),
@@ -136,9 +137,12 @@ TEST_CASE("values that contradict each other are errors", "[config]") {
     CHECK_THAT(set_error("optim.min_lr", "1"), terrane::test::contains("above optim.lr"));
     CHECK_THAT(set_error("optim.milestones", "[5, 3]"), terrane::test::contains("ascending"));
     CHECK_THAT(set_error("optim.schedule", "step"), terrane::test::contains("needs optim.milestones"));
-    CHECK_THAT(set_error("optim.groups", "[{match=\"(\"}]"), terrane::test::contains("is not a regular expression"));
-    CHECK_THAT(config_error(""), terrane::test::contains("error[E0507]: the configuration has no [[modality]]."));
-    CHECK_THAT(config_error("[[modality]]\nname='a'\nfiles='b'\n"), terrane::test::contains("0 [[class]] entries"));
+    CHECK_THAT(set_error("optim.groups", "[{match=\"(\"}]"),
+               terrane::test::contains("is not a regular expression"));
+    CHECK_THAT(config_error(""),
+               terrane::test::contains("error[E0507]: the configuration has no [[modality]]."));
+    CHECK_THAT(config_error("[[modality]]\nname='a'\nfiles='b'\n"),
+               terrane::test::contains("0 [[class]] entries"));
 }
 
 TEST_CASE("a mistyped --set names the key it was meant for", "[config]") {
@@ -207,4 +211,31 @@ TEST_CASE("spoiled bytes of a config file give an error or a configuration, neve
         }
     }
     CHECK(failed > 1000);
+}
+
+TEST_CASE("terms of weak supervision that do not fit are named", "[config]") {
+    const auto with = [](const std::string& more) { return config_error(minimal + more); };
+    CHECK(with("[[loss.terms]]\nname = 'cross_entropy'\ntarget = 'scribble'\n"
+               "[[loss.terms]]\nname = 'cross_entropy'\ntarget = 'pseudo'\n")
+              .empty());
+    CHECK(with("[[loss.terms]]\nname = 'cross_entropy'\n[[loss.terms]]\nname = 'cross_entropy'\n") ==
+          "error[E0508]: scene.toml:19: two entries of [[loss.terms]] have the name and target "
+          "\"cross_entropy\". "
+          "Give each its own name and target.");
+    CHECK(with("[[loss.terms]]\nname = 'distance_entropy'\n").find("labels have no distance map") !=
+          std::string::npos);
+    CHECK(with("[[loss.terms]]\nname = 'rectification'\n").find("res50_aspp_lorm") != std::string::npos);
+    CHECK(with("[model]\nname = 'res50_aspp_lorm'\n[[loss.terms]]\nname = 'rectification'\n").empty());
+    CHECK(with("[model]\nname = 'pkdiff'\n[[loss.terms]]\nname = 'dice'\ntarget = 'pseudo'\n")
+              .find("pkdiff learns from labels only") != std::string::npos);
+    CHECK(with("[loss]\nnormalise = 'all'\n[[loss.terms]]\nname = 'dice'\ntarget = 'pseudo'\n"
+               "[[loss.terms]]\nname = 'dice'\n")
+              .find("loss.normalise") != std::string::npos);
+    CHECK(with("[[class]]\nid = 2\nname = 'x'\nbackground = true\n[[class]]\nid = 3\nname = 'y'\n"
+               "background = true\n")
+              .find("2 classes have background = true") != std::string::npos);
+    CHECK(with("[[modality]]\nname = 'scribble'\nfiles = 'a.tif'\n").find("a map of weak supervision") !=
+          std::string::npos);
+    CHECK(with("[pseudo]\nscene = '('\n").find("pseudo.scene") != std::string::npos);
+    CHECK(with("[scribble]\nlambda = 0\n").find("scribble.lambda") != std::string::npos);
 }

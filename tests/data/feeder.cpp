@@ -147,3 +147,46 @@ TEST_CASE("after the first round of the ring a batch allocates nothing") {
     for (int n = 0; n < 20; ++n) feeder.next(f.slots);
     CHECK(allocations - before == 0);
 }
+
+TEST_CASE(
+    "maps of weak supervision are cut and turned like the labels; beyond the tile nothing is known or near") {
+    test::SyntheticSource source(6, 32, 3, {"scribble", "pseudo_distance"});
+    const auto backend = ref::make_ref_backend();
+    Fixture f;
+    std::vector<std::uint8_t> scribbles(3 * 32 * 32), distances(3 * 32 * 32);
+    f.slots.maps = {{reinterpret_cast<std::byte*>(scribbles.data()), {DType::u8, {3, 32, 32}}},
+                    {reinterpret_cast<std::byte*>(distances.data()), {DType::u8, {3, 32, 32}}}};
+    config::Augment changes;
+    changes.rotation = 30;
+    changes.zoom = {0.6, 1.2};
+    const data::Sampler sampler({}, 1, source);
+    const data::Augmentation augmentation(changes, 0, source.layout(), 1);
+    const data::TrainingOrder order(sampler, augmentation, {1, 3, 1}, 0);
+    data::Feeder feeder(source, order, 3, 0, 2, backend->sample_kernels());
+    std::int64_t outside = 0, inside = 0;
+    for (int n = 0; n < 6; ++n) {
+        feeder.next(f.slots);
+        for (std::size_t i = 0; i < 3; ++i) {
+            const data::SampleDraw& draw = feeder.current()[i];
+            const device::SampleTransform& t = draw.transform;
+            for (std::int64_t pixel = 0; pixel < 1024; ++pixel) {
+                const double x = static_cast<double>(pixel % 32) + 0.5,
+                             y = static_cast<double>(pixel / 32) + 0.5;
+                const double column = t.xx * x + t.xy * y + t.x0, row = t.yx * x + t.yy * y + t.y0;
+                const auto at = i * 1024 + static_cast<std::size_t>(pixel);
+                if (column < 0 || row < 0 || column >= 32 || row >= 32) {
+                    REQUIRE(scribbles[at] == 255);
+                    REQUIRE(distances[at] == 0);
+                    ++outside;
+                    continue;
+                }
+                const auto c = static_cast<std::int64_t>(column), r = static_cast<std::int64_t>(row);
+                REQUIRE(scribbles[at] == source.map_at("scribble", draw.tile, c, r));
+                REQUIRE(distances[at] == source.map_at("pseudo_distance", draw.tile, c, r));
+                ++inside;
+            }
+        }
+    }
+    CHECK(outside > 100);
+    CHECK(inside > 10000);
+}

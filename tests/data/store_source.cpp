@@ -99,3 +99,90 @@ TEST_CASE("weights bring their own normalisation, and only for the modalities th
     modalities[1].scale = 4;
     CHECK_THROWS_WITH(source.normalise_as(modalities), test::contains("height[1] at scale 4"));
 }
+
+namespace {
+
+/// The built scene with scribbles on lines and pseudo-labels in stripes.
+struct WeakScene : BuiltScene {
+    WeakScene() {
+        const raster::Grid grid = test::grid_at("EPSG:32633", 500000, 5400000, 1, 256, 192);
+        const auto scribble = folder.path() / "scribble.tif", pseudo = folder.path() / "pseudo.tif";
+        test::write_raster<std::uint8_t>(
+            scribble, grid, 1,
+            [](auto c, auto, auto) { return static_cast<std::uint8_t>(c % 16 == 3 ? 1 + c / 16 % 3 : 0); },
+            0.0);
+        test::write_raster<std::uint8_t>(
+            pseudo, grid, 1, [](auto, auto r, auto) { return static_cast<std::uint8_t>(1 + r / 20 % 2); },
+            0.0);
+        config.scribble.files = {scribble.string()};
+        config.pseudo.files = {pseudo.string()};
+        tiles::build(config, folder.path() / "tiles", {});
+    }
+
+    data::StoreSource source(const tiles::TileStore& store, std::vector<config::LossTerm> terms) {
+        config.loss.terms = std::move(terms);
+        return {store, tiles::Split::train, config, data::StoreSource::Maps::of_loss};
+    }
+};
+
+config::LossTerm term(const std::string& name, const std::string& target) {
+    config::LossTerm result;
+    result.name = name;
+    result.target = target;
+    return result;
+}
+
+}  // namespace
+
+TEST_CASE("a source reads the maps that the loss looks at, and counts the classes that are learned from") {
+    WeakScene built;
+    const tiles::TileStore store(built.folder.path() / "tiles");
+    data::StoreSource labels = built.source(store, {term("cross_entropy", "label")});
+    CHECK(labels.layout().maps.empty());
+    data::StoreSource weak =
+        built.source(store, {term("distance_entropy", "pseudo"), term("cross_entropy", "scribble")});
+    REQUIRE(weak.layout().maps == std::vector<std::string>{"scribble", "pseudo_distance"});
+    data::StoreSource both =
+        built.source(store, {term("cross_entropy", "scribble"), term("cross_entropy", "label")});
+    data::StoreSource rectified =
+        built.source(store, {term("rectification", "scribble"), term("cross_entropy", "pseudo")});
+
+    data::TileMemory memory(weak.layout());
+    tiles::TileReader reader(store);
+    tiles::TileMemory stored(store.manifest());
+    for (std::int64_t tile = 0; tile < weak.size(); ++tile) {
+        weak.read(tile, memory);
+        const std::int64_t index = store.tiles_of(tiles::Split::train)[static_cast<std::size_t>(tile)];
+        reader.read(index, stored.buffers());
+        const auto same = [](const TensorView& view, const std::vector<std::uint8_t>& values) {
+            return std::equal(values.begin(), values.end(), view.as<std::uint8_t>());
+        };
+        CHECK(same(memory.labels, stored.label));
+        CHECK(same(memory.maps[0], stored.maps[0]));
+        CHECK(same(memory.maps[1], stored.maps[3]));
+        const tiles::TileRecord& record = store.tile(index);
+        const auto counts = [&](const data::StoreSource& source) {
+            const auto pixels = source.class_pixels(tile);
+            return std::vector<std::int64_t>(pixels.begin(), pixels.end());
+        };
+        CHECK(counts(labels) == record.class_pixels);
+        CHECK(counts(weak) == record.maps[0].class_pixels);
+        CHECK(counts(both) == record.class_pixels);
+        CHECK(counts(rectified) == record.maps[1].class_pixels);
+        CHECK(record.maps[0].class_pixels != record.class_pixels);
+    }
+    // Validation reads no maps, whatever the loss.
+    CHECK(data::StoreSource(store, tiles::Split::val, built.config).layout().maps.empty());
+}
+
+TEST_CASE("a store without the maps of the loss is refused with what to do") {
+    BuiltScene built;
+    const tiles::TileStore store(built.folder.path() / "tiles");
+    built.config.loss.terms = {term("distance_entropy", "pseudo")};
+    const Error error = test::error_of([&] {
+        data::StoreSource source(store, tiles::Split::train, built.config, data::StoreSource::Maps::of_loss);
+    });
+    CHECK(error.number() == 405);
+    CHECK_THAT(error.message(), test::contains("pseudo_distance"));
+    CHECK_THAT(error.fix(), test::contains("[pseudo]"));
+}

@@ -30,6 +30,8 @@ double drawn(PhiloxStream& stream, Fill fill, Values values, std::int64_t index,
         }
         case Fill::labels_all_ignored:
             return ops::ignore_label;
+        case Fill::distances:
+            return stream.below(5) == 0 ? 0 : stream.below(256);
         case Fill::zero:
             return 0;
         case Fill::half_keys:

@@ -24,6 +24,32 @@ OpCase classify(const std::string& name, Shape logits, std::int64_t height, std:
             Zeros::expected};
 }
 
+OpCase distance_entropy(const std::string& name, ops::DistanceEntropy op, Shape logits, std::int64_t height,
+                        std::int64_t width, Fill distances = Fill::distances) {
+    return {"distance entropy " + name,
+            op,
+            {activation(logits), labels({logits.batch(), height, width}, distances)}};
+}
+
+OpCase rectification(const std::string& name, ops::LocalizationRectification op, Shape features,
+                     std::int64_t width, std::int64_t map_height, std::int64_t map_width,
+                     Fill map = Fill::labels) {
+    const Shape tokens = features.with(3, width);
+    OpCase one{"rectification " + name,
+               op,
+               {activation(features), activation(tokens), activation(tokens), parameter({1}, Fill::scale),
+                labels({features.batch(), map_height, map_width}, map)}};
+    one.conditioning = 4;  // a query's gradient is what cancellation leaves of many terms
+    return one;
+}
+
+/// With Denominator::samples.
+template <typename Loss>
+Loss by_samples(Loss op) {
+    op.denominator = ops::Denominator::samples;
+    return op;
+}
+
 }  // namespace
 
 std::vector<OpCase> class_cases() {
@@ -104,6 +130,26 @@ std::vector<OpCase> class_cases() {
         loss("boundary of a larger map", Boundary{}, {2, 16, 17, 8}, 64, 68),
         loss("boundary with all ignored", Boundary{}, {1, 3, 3, 4}, 6, 6, Fill::class_weights,
              Fill::labels_all_ignored),
+        loss("cross-entropy by samples", by_samples(CrossEntropy{.label_smoothing = 0.1, .loss_weight = 0.5}),
+             {2, 3, 4, 5}, 6, 8),
+        loss("focal by samples", by_samples(Focal{}), {2, 3, 4, 5}, 6, 8),
+        loss("boundary by samples", by_samples(Boundary{.loss_weight = 0.2}), {2, 3, 4, 4}, 6, 8),
+        loss("Dice by samples", by_samples(Dice{}), {2, 3, 4, 5}, 6, 8),
+        loss("Dice over images by samples", by_samples(Dice{.over = image}), {2, 3, 4, 5}, 6, 8),
+        loss("Lovász by samples", by_samples(Lovasz{}), {2, 3, 4, 5}, 6, 8),
+        loss("cross-entropy by samples with all ignored", by_samples(CrossEntropy{}), {2, 3, 3, 4}, 6, 6,
+             Fill::class_weights, Fill::labels_all_ignored),
+        distance_entropy("at the map's resolution", {}, {2, 4, 5, 6}, 4, 5),
+        distance_entropy("upsampled", {.loss_weight = 0.3}, {2, 3, 4, 5}, 6, 8),
+        distance_entropy("align corners", {.corners = Corners::align_corners}, {2, 3, 4, 3}, 7, 9),
+        distance_entropy("of a larger map", {}, {2, 16, 17, 8}, 64, 68),
+        distance_entropy("of zeros", {}, {2, 3, 3, 4}, 6, 6, Fill::zero),
+        rectification("of features", {}, {2, 3, 5, 6}, 4, 9, 13),
+        rectification("with a background", {.background = 0, .loss_weight = 0.3}, {2, 4, 3, 3}, 5, 4, 3),
+        rectification("of blocks that end early", {.background = 1}, {1, 9, 13, 4}, 7, 33, 49),
+        rectification("of equal blocks", {}, {2, 12, 13, 9}, 3, 45, 50),
+        rectification("of one token", {}, {2, 1, 1, 5}, 3, 4, 4),
+        rectification("of background alone", {}, {2, 3, 4, 5}, 3, 6, 8, Fill::labels_all_ignored),
         classify("classify", {2, 5, 7, 6}, 5, 7),
         classify("classify upsampled twice", {2, 3, 4, 5}, 6, 8),
         classify("classify upsampled four times", {1, 5, 4, 17}, 20, 16),
@@ -118,8 +164,12 @@ std::vector<OpCase> class_cases() {
     };
     for (OpCase& one : cases) {
         if (one.name == "cross-entropy of one class" || one.inputs.size() > 1) {
-            const bool ignored = one.inputs[1].fill == Fill::labels_all_ignored;
-            if (ignored || one.classes() == 1) one.zeros = Zeros::expected;
+            const Fill map =
+                one.inputs.back().role == Role::labels ? one.inputs.back().fill : one.inputs[1].fill;
+            const bool ignored = map == Fill::labels_all_ignored || map == Fill::zero;
+            // With a single token every similarity is 1: queries and keys get no gradient.
+            const bool alone = one.name == "rectification of one token";
+            if (ignored || alone || one.classes() == 1) one.zeros = Zeros::expected;
         }
     }
     return cases;

@@ -1,4 +1,5 @@
 // The reference against published or independently computed numbers: recursion and kernel discrepancy.
+#include <algorithm>
 #include <cmath>
 
 #include "kernels/by_hand.hpp"
@@ -92,19 +93,39 @@ TEST_CASE("atoms and samples give the same discrepancy, whatever the order of th
     CHECK(discrepancy({}, turned, targets).outputs[0][0] == Approx(3 * value).margin(1e-9));
 }
 
-TEST_CASE("the discrepancy's gradient is the specification's", "[hand]") {
-    // Targets {0, 1, 3, 3} with three predictions: every pixel is given four times, the prediction thrice, so
-    // that counts are 12 and 12 and, biased, all means are those of the example.
-    Numbers predictions, labels;
-    for (int copy = 0; copy < 4; ++copy)
-        predictions.insert(predictions.end(), three_predictions.begin(), three_predictions.end());
-    for (int copy = 0; copy < 3; ++copy) {
-        const Numbers y = one_hot({0, 1, 3, 3});
-        labels.insert(labels.end(), y.begin(), y.end());
+TEST_CASE("the kernel's value and gradient for three predictions and four labels are the specification's",
+          "[hand]") {
+    // Four labelled pixels of which three are drawn: the drawn ones get the example's predictions in the
+    // order of the pixels. Which they are shows in the gradient.
+    ops::KernelDiscrepancy op{.max_samples = 3};
+    const Numbers truths = one_hot({0, 1, 3, 3});
+    Numbers predictions;
+    for (int pixel = 0; pixel < 4; ++pixel) {
+        const Numbers share = one_hot({pixel});
+        predictions.insert(predictions.end(), share.begin(), share.end());
     }
-    const auto result =
-        discrepancy({.estimator = ops::KernelDiscrepancy::Estimator::biased}, predictions, labels);
-    CHECK(result.outputs[0][0] / 12 == Approx(.1072256369).margin(1e-9));
+    const RunResult probe = discrepancy(op, predictions, truths);
+    std::vector<std::size_t> drawn;
+    for (std::size_t pixel = 0; pixel < 4; ++pixel) {
+        const auto* const first = &probe.gradients[0][6 * pixel];
+        if (std::any_of(first, first + 6, [](double slope) { return slope != 0; })) drawn.push_back(pixel);
+    }
+    REQUIRE(drawn.size() == 3);
+    for (std::size_t i = 0; i < 3; ++i) {
+        std::copy_n(&three_predictions[6 * i], 6, &predictions[6 * drawn[i]]);
+    }
+    const auto slopes_are = [&](const RunResult& result, std::size_t prediction, const Numbers& expected) {
+        for (std::size_t c = 0; c < 6; ++c) {
+            // Four pixels of weight 1: the term enters a sum over pixels.
+            CHECK(result.gradients[0][6 * drawn[prediction] + c] / 4 == Approx(expected[c]).margin(1e-8));
+        }
+    };
+    const RunResult unbiased = discrepancy(op, predictions, truths);
+    CHECK(unbiased.outputs[0][0] / 4 == Approx(-.0414010215).margin(1e-9));
+    slopes_are(unbiased, 0, {-.13926769, .05965137, .03161352, .02009455, .01395412, .01395412});
+    slopes_are(unbiased, 2, {.09730684, .06331292, .02800931, -.22439599, .01788346, .01788346});
+    op.estimator = ops::KernelDiscrepancy::Estimator::biased;
+    CHECK(discrepancy(op, predictions, truths).outputs[0][0] / 4 == Approx(.1072256369).margin(1e-9));
 }
 
 TEST_CASE("the softmax of a certain class has low contrast", "[hand]") {

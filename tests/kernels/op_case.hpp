@@ -30,6 +30,7 @@ enum class Fill {
     class_weights_with_zero,  ///< likewise, class 1 has 0
     labels,                   ///< classes of input 0, some ignored, some beyond the classes
     labels_all_ignored,
+    distances,  ///< bytes, a fifth of them 0
     zero,
     half_keys,      ///< keys: large, some negative
     one_hot,        ///< per pixel a class has 1, some pixels none

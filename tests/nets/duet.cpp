@@ -90,7 +90,7 @@ class Fixture {
 TEST_CASE("every parameter's gradient of the whole network equals the central difference", "[nets]") {
     config::Loss loss;
     loss.label_smoothing = 0.1;
-    loss.terms = {{"cross_entropy", 1.0}, {"dice", 0.7}};
+    loss.terms = {{.name = "cross_entropy", .weight = 1.0}, {.name = "dice", .weight = 0.7}};
     const std::string norm = GENERATE(as<std::string>(), "batch", "sync_batch", "group");
     config::Model model = small_model();
     model.norm = norm;

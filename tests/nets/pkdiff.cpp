@@ -78,9 +78,30 @@ TEST_CASE("pkdiff's parameters have the published names", "[nets]") {
     }
 }
 
-TEST_CASE("without the height modality there is no guided attention", "[nets]") {
-    CHECK(counts(published({.height = "lidar"})).count("cadef_blocks.0") == 0);
+TEST_CASE("guided attention finds the height by its name", "[nets]") {
+    const auto band = [](const config::Diffusion& diffusion, std::vector<nets::ModalityInput> modalities) {
+        return nets::height_band_of(diffusion, {.modalities = std::move(modalities)});
+    };
+    CHECK(band({}, {{"optical", 3, 1}, {"dsm", 1, 1}}) == 3);
+    CHECK(band({}, {{"optical", 4, 1}, {"sar", 2, 1}, {"ndsm", 1, 1}}) == 6);
+    CHECK(band({}, {{"height", 1, 1}, {"optical", 4, 1}}) == 0);
+    CHECK(band({.height = "lidar"}, {{"dsm", 1, 1}, {"lidar", 2, 1}}) == 1);
+    CHECK(band({.height = "ndsm"}, {{"dsm", 1, 1}, {"ndsm", 1, 1}}) == 1);
+    CHECK_FALSE(band({.cadef = "off"}, {{"optical", 3, 1}}).has_value());
+    CHECK(counts(published({.cadef = "off"})).count("cadef_blocks.0") == 0);
     CHECK(counts(published({.cadef = "dual"})).count("height_initial") == 1);
+}
+
+TEST_CASE("guided attention without a height is an error that names the choices", "[nets]") {
+    for (const char* height : {"dsm", "lidar"}) {
+        try {
+            nets::height_band_of({.height = height}, {.modalities = {{"optical", 3, 1}, {"sar", 2, 1}}});
+            FAIL("no error");
+        } catch (const Error& error) {
+            CHECK(error.number() == 548);
+            CHECK_THAT(std::string(error.what()), test::contains("optical, sar"));
+        }
+    }
 }
 
 TEST_CASE("guided attention sees at most 4096 tokens", "[nets]") {

@@ -54,6 +54,12 @@ TEST_CASE("inputs that do not fit are refused before anything runs", "[ops]") {
     refused(CrossEntropy{}, {map, {DType::u8, {3, 5, 7}}, f32({6})});  // another batch
     refused(CrossEntropy{}, {f32({2, 5, 7, 255}), labels, f32({255})});
     refused(Dice{}, {map, labels, f32({5})});
+    refused(DistanceEntropy{}, {map, f32({2, 5, 7})});                // distances are bytes
+    refused(DistanceEntropy{}, {map, {DType::u8, {3, 5, 7}}});        // another batch
+    refused(LocalizationRectification{}, {map, map, map, f32({1})});  // the class map is missing
+    refused(LocalizationRectification{}, {map, map, f32({2, 5, 7, 5}), f32({1}), labels});
+    refused(LocalizationRectification{}, {map, f32({2, 7, 5, 6}), f32({2, 7, 5, 6}), f32({1}), labels});
+    refused(LocalizationRectification{}, {map, map, map, f32({2}), labels});
     refused(Classify{}, {map, labels, {DType::i64, {6, 5}}});
 }
 

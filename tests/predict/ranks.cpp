@@ -53,7 +53,8 @@ TEST_CASE("maps, confidences, scores and pictures of all ranks have the bytes of
     all.barrier();
 }
 
-TEST_CASE("a network's map has the bytes of one rank's, for every batch") {
+TEST_CASE("a network's map has the bytes of one rank's, for every batch; noise depends on the window alone") {
+    const auto design_of = GENERATE(test::small_design, test::small_diffusion_design);
     comm::Communicator& all = world().communicator();
     const test::TemporaryFolder own;
     std::string shared = own.path().string();
@@ -63,7 +64,7 @@ TEST_CASE("a network's map has the bytes of one rank's, for every batch") {
     const auto backend = cpu::make_cpu_backend();
     const auto predict = [&](const std::filesystem::path& map, std::int64_t batch,
                              comm::Communicator& communicator) {
-        predict::NetworkClassifier network(test::small_design(64, batch), *backend);
+        predict::NetworkClassifier network(design_of(64, batch), *backend);
         test::fill(network, 5);
         network.bind(scene);
         predict::MapProducts products = test::products_for(map);

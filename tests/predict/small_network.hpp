@@ -22,6 +22,17 @@ inline predict::ClassifierDesign small_design(std::int64_t window, std::int64_t 
     return design;
 }
 
+/// A tiny pkdiff for the same scene: two timesteps on two scales.
+inline predict::ClassifierDesign small_diffusion_design(std::int64_t window, std::int64_t batch) {
+    predict::ClassifierDesign design = small_design(window, batch);
+    design.model.name = "pkdiff";
+    design.model.diffusion.width = 8;
+    design.model.diffusion.heads = 1;
+    design.model.diffusion.timesteps = 2;
+    design.model.diffusion.scales = 2;
+    return design;
+}
+
 /// Gives the network weights that a seed stands for, its running statistics included.
 inline void fill(predict::NetworkClassifier& network, std::uint64_t seed) {
     network.parameters().initialise(seed);

@@ -1,6 +1,8 @@
 #include "diffusion_fixture.hpp"
 #include "nets/diffusion_graphs.hpp"
 #include "support/catch.hpp"
+#include "train/model_export.hpp"
+#include "train/model_files.hpp"
 
 using namespace terrane;
 
@@ -95,6 +97,24 @@ TEST_CASE("two diffusion runs of the same configuration give the same bits, anot
     CHECK((trained(config) != first));
 }
 
+TEST_CASE("recomputed blocks leave the recursion's bits as they are, and need less memory") {
+    config::Config config = test::small_diffusion();
+    config.train.steps = 1;
+    const std::vector<std::byte> kept = trained(config);
+    config.train.recompute = "blocks";
+    CHECK((trained(config) == kept));
+
+    const auto backend = cpu::make_cpu_backend();
+    device::SingleRank alone;
+    recipe::Design design;
+    design.model = config.model;
+    design.inputs = {{{"optical", 2, 1}, {"height", 1, 1}}, 3, 4, 32, 32};
+    graph::ParameterStore store(*backend, recipe::parameter_graph(design));
+    const std::size_t all = recipe::make_training(design, {*backend, store, alone})->bytes();
+    design.plan.recompute = graph::Recompute::blocks;
+    CHECK(recipe::make_training(design, {*backend, store, alone})->bytes() < all);
+}
+
 TEST_CASE("a diffusion run that was stopped and resumed ends with the bits of one that was not") {
     config::Config config = test::small_diffusion();
     config.train.steps = 4;
@@ -109,6 +129,41 @@ TEST_CASE("a diffusion run that was stopped and resumed ends with the bits of on
     Run after;
     CHECK((after.train(config, folder.path()) == whole));
     CHECK(after.recorder.start.first_step == 2);
+}
+
+TEST_CASE("a pkdiff checkpoint is refused as ONNX, with what to do instead") {
+    config::Config config = test::small_diffusion();
+    config.train.steps = 1;
+    test::TemporaryFolder folder;
+    Run().train(config, folder.path());
+    try {
+        train::export_onnx(train::model_file_of((folder.path() / "last").string()),
+                           folder.path() / "model.onnx", {});
+        FAIL("no error");
+    } catch (const Error& error) {
+        CHECK(error.number() == 626);
+        CHECK_THAT(error.fix(), test::contains("safetensors"));
+    }
+    CHECK_FALSE(std::filesystem::exists(folder.path() / "model.onnx"));
+}
+
+TEST_CASE("four timesteps learn two tiles by heart") {
+    config::Config config = test::small_diffusion();
+    config.model.diffusion.timesteps = 4;
+    config.augment.flips = false;
+    config.train.steps = 60;
+    config.train.global_batch = 2;
+    config.optim.lr = 4e-3;
+    test::SyntheticSource tiles{2, 32, 3};
+    const auto backend = cpu::make_cpu_backend();
+    const auto self = comm::self_communicator();
+    test::Recorder recorder;
+    test::TemporaryFolder folder;
+    train::TrainingSetup setup{config, tiles, &tiles, *backend, *self, folder.path(), recorder};
+    train::Trainer trainer(setup);
+    trainer.prepare();
+    trainer.run();
+    CHECK(recorder.evaluations.back().scores.miou > 0.95);
 }
 
 TEST_CASE("every way to go on with the state trains, and each differently") {

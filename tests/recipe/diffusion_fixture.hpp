@@ -10,7 +10,6 @@ inline config::Config small_diffusion() {
     config::Config config = small_config();
     config.model.name = "pkdiff";
     config.model.diffusion.width = 8;
-    config.model.diffusion.height = "height";
     config.model.diffusion.heads = 1;
     config.model.diffusion.timesteps = 2;
     config.model.diffusion.scales = 2;

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "diffusion_fixture.hpp"
 #include "support/catch.hpp"
 #include "support/one_step.hpp"
@@ -37,6 +39,23 @@ TEST_CASE("with the kernel loss over all ranks the gradient does not depend on t
         CHECK(relative_difference(together.gradients, alone.gradients) < 1e-5);
         CHECK(together.step.loss == Approx(alone.step.loss).epsilon(1e-6));
     }
+}
+
+TEST_CASE("the recursion's evaluation counts the same pixels on any number of ranks") {
+    AllRanks all;
+    const auto self = comm::self_communicator();
+    config::Config config = test::small_diffusion();
+    config.train.steps = 1;
+    config.train.global_batch = 4;
+    config.eval.batch = 2;
+    config.eval.every = 1;
+    config.optim.name = "sgd";
+    config.optim.lr = 1e-30;  // too small to move a weight: both evaluate the same network
+    const OneStep together = train_one_step(config, all.communicator);
+    const OneStep alone = train_one_step(config, *self);
+    CHECK(together.confusion == alone.confusion);
+    CHECK(std::count_if(alone.confusion.begin(), alone.confusion.end(),
+                        [](auto count) { return count > 0; }) > 3);
 }
 
 TEST_CASE("the recursion draws and goes on alike on any number of ranks") {

@@ -3,6 +3,7 @@
 usage: observing.py TERRANE [MPIRUN ARGUMENT...]     exit code 77: tensorboard is not installed here
 """
 
+import base64
 import csv
 import io
 import json
@@ -10,9 +11,11 @@ import pathlib
 import signal
 import subprocess
 import sys
+import shutil
 import tempfile
 import time
 import tomllib
+import xml.etree.ElementTree
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 import python_tools  # noqa: E402
@@ -74,6 +77,58 @@ def accuracy(accumulator, colors, tiles):
     return equal / labelled
 
 
+def check_page(terrane, run, classes, metrics):
+    """The page holds what the run recorded, is well-formed, needs nothing from elsewhere, and shows text as text."""
+    hostile = '</pre><script src="https://example.com/x.js">alert(1)</script>'
+    other = run.parent / "other & <b>run"
+    shutil.copytree(run, other)
+    renamed = classes[0]["name"]
+    for path in other.glob("confusion/*/metrics.json"):
+        text = json.loads(path.read_text())
+        assert text["classes"][0]["name"] == renamed
+        text["classes"][0]["name"] = text["protocol"] = hostile
+        path.write_text(json.dumps(text))
+    text = (other / "config.toml").read_text()
+    (other / "config.toml").write_text(text.replace("lr = ", "lr = 7 # " + hostile + " ", 1))
+    page = run.parent / "page.html"
+    for runs in ([run], [run, other]):
+        subprocess.run([terrane, "report", *map(str, runs), "-o", str(page)], check=True, stdout=subprocess.DEVNULL)
+        root = xml.etree.ElementTree.parse(page).getroot()
+        tags = [element.tag for element in root.iter()]
+        assert "script" not in tags and "link" not in tags
+        sources = [element.attrib["src"] for element in root.iter() if "src" in element.attrib]
+        assert all("href" not in element.attrib for element in root.iter())
+        pictures = sorted((run / "preview").glob("*.png"))[:8]
+        expected = ["data:image/png;base64," + base64.b64encode(path.read_bytes()).decode() for path in pictures]
+        assert sources == expected * len(runs)
+        assert tags.count("svg") == 8 and tags.count("polyline") == 8 * len(runs)
+        text = "".join(root.itertext())
+        best = max(metrics, key=lambda row: float(row["miou"]))
+        assert f"{100 * float(best['miou']):.2f}" in text and all(entry["name"] in text for entry in classes)
+        if other in runs:
+            assert hostile in text and "lr" in text and other.name in text
+    (other / "metrics.csv").write_text((other / "metrics.csv").read_text() + "1,2\n")
+    refused = subprocess.run([terrane, "report", str(other), "-o", str(page)], capture_output=True, text=True)
+    assert refused.returncode == 65 and "E0905" in refused.stderr, refused
+    refused = subprocess.run([terrane, "report", str(run.parent), "-o", str(page)], capture_output=True, text=True)
+    assert refused.returncode == 66 and "E0902" in refused.stderr, refused
+
+
+def check_export(run, steps, metrics):
+    script = pathlib.Path(__file__).resolve().parents[2] / "scripts" / "export_wandb.py"
+    subprocess.run([sys.executable, str(script), str(run)], check=True, stdout=subprocess.DEVNULL)
+    folder = run / "wandb-export"
+    history = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
+    assert [entry["_step"] for entry in history] == [int(row["step"]) for row in steps]
+    assert [entry["train/loss"] for entry in history] == [float(row["loss"]) for row in steps]
+    evaluated = {entry["_step"]: entry["val/mIoU"] for entry in history if "val/mIoU" in entry}
+    assert evaluated == {int(row["step"]): float(row["miou"]) for row in metrics}
+    summary = json.loads((folder / "summary.json").read_text())
+    assert summary["best/mIoU"] == max(evaluated.values()) and summary["val/mIoU"] == evaluated[STEPS]
+    assert json.loads((folder / "config.json").read_text())["train"]["steps"] == STEPS
+    assert subprocess.run([sys.executable, str(script), str(run.parent)], capture_output=True).returncode == 1
+
+
 def main(terrane, mpirun):
     with tempfile.TemporaryDirectory() as temporary:
         folder = pathlib.Path(temporary)
@@ -119,6 +174,8 @@ def main(terrane, mpirun):
         colors = {tuple(entry["color"]) for entry in classes}
         counted = accuracy(after, colors, tiles)
         assert abs(counted - float(metrics[-1]["oa"])) < 1e-6, (counted, metrics[-1]["oa"])
+        check_export(run, steps, metrics)
+        check_page(terrane, run, classes, metrics)
         print(f"{len(steps)} steps, {len(metrics)} evaluations, {len(tiles)} tiles: OA {counted:.4f} in both")
 
 

@@ -187,7 +187,7 @@ def main():
         dry.chmod(0o755)
         cluster = Cluster(program, folder)
         try:
-            for case in (two_nodes, killed_rank, refused, sweep):
+            for case in (two_nodes, time_limit, killed_rank, refused, sweep):
                 begin = time.monotonic()
                 case(cluster)
                 print(f"{case.__name__}: as expected, {time.monotonic() - begin:.0f} s", flush=True)

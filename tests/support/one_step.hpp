@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "comm/mpi_communicator.hpp"
+#include "config/weak_maps.hpp"
 #include "train/training_fixture.hpp"
 
 /// One step of training on all ranks of a test, or on one, to compare.
@@ -26,7 +27,7 @@ struct OneStep {
 /// The first step of a run of one step that is evaluated at its end.
 inline OneStep train_one_step(const config::Config& config, comm::Communicator& communicator,
                               device::Backend& backend) {
-    SyntheticSource training(20, 32, 3), validation(7, 32, 3);
+    SyntheticSource training(20, 32, 3, config::weak_maps_of(config.loss)), validation(7, 32, 3);
     Recorder recorder;
     TemporaryFolder folder;
     train::TrainingSetup setup{config, training, &validation, backend, communicator, folder.path(), recorder};

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <atomic>
 
 #include "base/error.hpp"
@@ -12,10 +13,14 @@ namespace terrane::test {
 
 /// Tiles made of 8-pixel squares of one class each, in two modalities that tell the classes apart: "optical"
 /// (u8, 3 bands) and "height" (f32, 1 band, two reference pixels per pixel). A pure function of tile and
-/// pixel, with some noise; every 50th square is not labelled.
+/// pixel, with some noise; every 50th square is not labelled. The maps of weak supervision that it is asked
+/// for are functions of the labels.
 class SyntheticSource final : public data::TileSource {
   public:
-    SyntheticSource(std::int64_t tiles, std::int64_t edge, std::int64_t classes) : tiles_(tiles) {
+    SyntheticSource(std::int64_t tiles, std::int64_t edge, std::int64_t classes,
+                    std::vector<std::string> maps = {})
+        : tiles_(tiles) {
+        layout_.maps = std::move(maps);
         layout_.edge = edge;
         layout_.classes = classes;
         layout_.modalities = {{"optical", DType::u8, 3, 1, {3, {1, 0, -1e9f, 1e9f, 100, 1 / 50.0f}}},
@@ -61,6 +66,9 @@ class SyntheticSource final : public data::TileSource {
                     Philox::draw(7, static_cast<std::uint64_t>(tile), static_cast<std::uint64_t>(pixel));
                 const std::uint32_t code = label == 255 ? 0 : label;
                 labels[pixel] = label;
+                for (std::size_t m = 0; m < layout_.maps.size(); ++m) {
+                    destination.maps[m].as<std::uint8_t>()[pixel] = map_at(layout_.maps[m], tile, x, y);
+                }
                 for (std::uint32_t b = 0; b < 3; ++b) {
                     optical[pixel * 3 + b] =
                         static_cast<std::uint8_t>(40 + 50 * ((code + b) % 3) + noise[b] % 30);
@@ -78,6 +86,15 @@ class SyntheticSource final : public data::TileSource {
         const auto word = Philox::draw(3, static_cast<std::uint64_t>(tile), square)[0];
         if (word % 50 == 0) return 255;
         return static_cast<std::uint8_t>(word / 50 % static_cast<std::uint32_t>(layout_.classes));
+    }
+
+    /// Scribbles on two columns of each square, pseudo-labels that are late by two pixels, distances that
+    /// fall off or grow along a row.
+    std::uint8_t map_at(const std::string& map, std::int64_t tile, std::int64_t x, std::int64_t y) const {
+        if (map == "scribble") return x % 8 == 3 || x % 8 == 4 ? label_at(tile, x, y) : std::uint8_t{255};
+        if (map == "pseudo") return label_at(tile, std::max<std::int64_t>(0, x - 2), y);
+        if (map == "scribble_distance") return static_cast<std::uint8_t>(255 - 30 * (x % 8));
+        return static_cast<std::uint8_t>(9 * (x % 8) * (y % 3));
     }
 
     std::int64_t broken_tile = -1;

@@ -19,8 +19,8 @@ using namespace terrane::synth;
 
 namespace {
 
-constexpr const char* files[] = {"optical.tif", "labels.tif", "labels_rgb.tif",
-                                 "height.tif",  "sar.tif",    "scene.toml"};
+constexpr const char* files[] = {"optical.tif", "labels.tif",    "labels_rgb.tif",    "height.tif", "sar.tif",
+                                 "scene.toml",  "scribbles.tif", "pseudo_labels.tif", "weak.toml"};
 
 std::vector<std::string> hashes_of_scene(const SceneOptions& options) {
     const test::TemporaryFolder folder;
@@ -48,6 +48,7 @@ SceneOptions small_scene() {
     options.size = 700;
     options.seed = 7;
     options.labels = LabelFiles::index_and_rgb;
+    options.weak_labels = WeakLabels::yes;
     return options;
 }
 
@@ -181,4 +182,62 @@ TEST_CASE("a folder that can't be made is named", "[synth]") {
         CHECK(error.exit_code() == ExitCode::cannot_create);
         CHECK(error.message().find("file/scene") != std::string::npos);
     }
+}
+
+namespace {
+
+std::vector<std::uint8_t> classes_of(const std::filesystem::path& file) {
+    const raster::Grid grid = raster::describe(file).grid;
+    raster::Source source;
+    source.table = "test";
+    source.files = {file};
+    raster::AlignedReader reader(source, grid);
+    std::vector<std::uint8_t> values(static_cast<std::size_t>(grid.whole().pixels())), mask(values.size());
+    reader.read(grid.whole(), std::as_writable_bytes(std::span(values)), mask);
+    for (std::size_t k = 0; k < values.size(); ++k)
+        if (mask[k] == 0) values[k] = label_nodata;
+    return values;
+}
+
+}  // namespace
+
+TEST_CASE("scribbles are sparse, right and of every class; pseudo-labels are dense and partly wrong",
+          "[synth]") {
+    const test::TemporaryFolder folder;
+    SceneOptions options = small_scene();
+    options.size = 1200;
+    write_scene(folder.path(), options);
+    const std::vector<std::uint8_t> truth = classes_of(folder.path() / "labels.tif");
+    const std::vector<std::uint8_t> scribbles = classes_of(folder.path() / "scribbles.tif");
+    const std::vector<std::uint8_t> pseudo = classes_of(folder.path() / "pseudo_labels.tif");
+    REQUIRE(scribbles.size() == truth.size());
+    REQUIRE(pseudo.size() == truth.size());
+    std::array<std::int64_t, land_cover_count> drawn{}, objects{}, overlooked{};
+    std::int64_t right = 0, guessed = 0;
+    for (std::size_t k = 0; k < truth.size(); ++k) {
+        if (scribbles[k] != label_nodata) {
+            REQUIRE(scribbles[k] == truth[k]);
+            ++drawn[scribbles[k]];
+        }
+        if (pseudo[k] == label_nodata || truth[k] == label_nodata) continue;
+        ++guessed;
+        right += pseudo[k] == truth[k] ? 1 : 0;
+        ++objects[truth[k]];
+        overlooked[truth[k]] += pseudo[k] != truth[k] ? 1 : 0;
+    }
+    std::int64_t all = 0;
+    for (std::size_t k = 0; k < land_cover_count; ++k) {
+        CAPTURE(info(static_cast<LandCover>(k)).name);
+        CHECK(drawn[k] > 0);
+        CHECK(overlooked[k] > 0);
+        all += drawn[k];
+    }
+    const auto pixels = static_cast<double>(truth.size());
+    CHECK(static_cast<double>(all) / pixels > 0.002);
+    CHECK(static_cast<double>(all) / pixels < 0.03);
+    CHECK(static_cast<double>(guessed) / pixels > 0.8);
+    CHECK(static_cast<double>(right) / static_cast<double>(guessed) > 0.6);
+    CHECK(static_cast<double>(right) / static_cast<double>(guessed) < 0.95);
+    const auto buildings = static_cast<std::size_t>(LandCover::building);
+    CHECK(static_cast<double>(overlooked[buildings]) / static_cast<double>(objects[buildings]) > 0.1);
 }

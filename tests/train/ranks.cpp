@@ -6,6 +6,7 @@
 #include "base/error.hpp"
 #include "base/fault.hpp"
 #include "comm/mpi_communicator.hpp"
+#include "config/weak_maps.hpp"
 #include "support/catch.hpp"
 #include "support/one_step.hpp"
 #include "train/network_setup.hpp"
@@ -40,6 +41,33 @@ TEST_CASE("with synchronised norms the gradients of a step do not depend on the 
     const OneStep together = train_one_step(twelve_at_once(), all.communicator);
     const auto self = comm::self_communicator();
     const OneStep alone = train_one_step(twelve_at_once(), *self);
+    REQUIRE(together.gradients.size() == alone.gradients.size());
+    CHECK(relative_difference(together.gradients, alone.gradients) < 1e-5);
+    CHECK(together.step.loss == Approx(alone.step.loss).epsilon(1e-6));
+    CHECK(together.step.gradient_norm == Approx(alone.step.gradient_norm).epsilon(1e-5));
+}
+
+TEST_CASE("the five terms of weak supervision give the same gradients on any number of ranks") {
+    AllRanks all;
+    const auto self = comm::self_communicator();
+    config::Config config = twelve_at_once();
+    config.model.name = "res50_aspp_lorm";
+    config.model.encoder = "resnet18";
+    config.model.atrous = {{1, 2, 3}, {1, 2}};
+    config.classes[1].background = true;
+    const auto term = [](const char* name, const char* target, double weight) {
+        config::LossTerm result;
+        result.name = name;
+        result.target = target;
+        result.weight = weight;
+        return result;
+    };
+    config.loss.terms = {term("cross_entropy", "scribble", 1), term("cross_entropy", "pseudo", 0.6),
+                         term("distance_entropy", "scribble", 0.7), term("distance_entropy", "pseudo", 0.9),
+                         term("rectification", "pseudo", 0.8)};
+    config.loss.terms[1].label_smoothing = 0.1;
+    const auto together = train_one_step(config, all.communicator);
+    const auto alone = train_one_step(config, *self);
     REQUIRE(together.gradients.size() == alone.gradients.size());
     CHECK(relative_difference(together.gradients, alone.gradients) < 1e-5);
     CHECK(together.step.loss == Approx(alone.step.loss).epsilon(1e-6));

@@ -175,7 +175,31 @@ TEST_CASE("classifiers that SETR's heads inherit and never use are reported, and
           std::vector<std::string>{"decode_head.conv_seg.bias", "decode_head.conv_seg.weight"});
 }
 
-// The network itself is checked where it is built; here its names alone.
+TEST_CASE("a checkpoint of CDSP fills res50_aspp_lorm, whatever its version calls the module", "[weights]") {
+    config::Loss loss;
+    loss.terms.emplace_back().name = "rectification";
+    const nets::NetworkInputs inputs{
+        .modalities = {{"optical", 3, 1}}, .classes = classes, .batch = 2, .height = 64, .width = 64};
+    const auto targets = train::import_targets(
+        nets::build_network(called("res50_aspp_lorm"), loss, inputs, nets::Task::train, DType::f32));
+    const ProjectNames own = cdsp(4, classes);
+    for (const std::string module : {"layer_camatt.", "layer_lorm."}) {
+        const ProjectNames names = own.renamed([&](const std::string& name) {
+            const bool renamed = name.starts_with("layer_camatt.");
+            return "module." + (renamed ? module + name.substr(13) : name);
+        });
+        const auto file = file_of(names);
+        const ImportPlan plan = train::plan_model_import({}, *file, targets);
+        CHECK(plan.missing.empty());
+        CHECK(plan.unexpected.empty());
+        const auto found = pairs(*file, names, plan);
+        CHECK(found.at("layer_camatt.key_conv.bias") == "module." + module + "key_conv.bias");
+        CHECK(found.at("layer4.2.conv2.weight") == "module.layer4.2.conv2.weight");
+        CHECK(found.at("layer_pred0.global_avg_pool.2.running_var") ==
+              "module.layer_pred0.global_avg_pool.2.running_var");
+    }
+}
+
 TEST_CASE("a checkpoint of CDSP fills a network of its names, and as an encoder any other", "[weights]") {
     const ProjectNames own = cdsp(4, classes);
     const ProjectNames names = own.renamed([](const std::string& name) { return "module." + name; });

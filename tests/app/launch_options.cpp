@@ -1,0 +1,65 @@
+#include "app/launch_options.hpp"
+
+#include <map>
+
+#include "app/straggler_watch.hpp"
+#include "base/error.hpp"
+#include "support/catch.hpp"
+
+using namespace terrane;
+using terrane::test::contains;
+
+namespace {
+
+comm::Environment environment(const std::map<std::string, std::string>& values) {
+    return [values](const std::string& name) {
+        const auto found = values.find(name);
+        return found == values.end() ? std::nullopt : std::optional<std::string>(found->second);
+    };
+}
+
+app::LaunchOptions options(const std::vector<std::string>& words,
+                           const std::map<std::string, std::string>& variables = {}) {
+    std::vector<std::string> arguments{"doctor"};
+    arguments.insert(arguments.end(), words.begin(), words.end());
+    return app::launch_options(app::parse_command_line(arguments), environment(variables));
+}
+
+}  // namespace
+
+TEST_CASE("what the launch needs is read from the command line before any file", "[app]") {
+    const app::LaunchOptions nothing = options({});
+    CHECK(nothing.request.launcher == "auto");
+    CHECK(nothing.settings.collective_timeout.count() == 1800);
+    CHECK(nothing.settings.heartbeat_timeout.count() == 30);
+    const app::LaunchOptions all =
+        options({"--launcher", "env", "--master-port", "4000", "--dist-url", "env://", "--collective-timeout",
+                 "7", "--heartbeat-timeout", "3"},
+                {{"NCCL_TIMEOUT", "60"}});
+    CHECK(all.request.launcher == "env");
+    CHECK(all.request.master_port == 4000);
+    CHECK(all.request.dist_url == "env://");
+    CHECK(all.settings.collective_timeout.count() == 7);
+    CHECK(all.settings.heartbeat_timeout.count() == 3);
+    CHECK_THROWS_WITH(options({"--launcher", "pytorch"}), contains("E0506"));
+    CHECK_THROWS_WITH(options({"--master-port", "70000"}), contains("E0505"));
+}
+
+TEST_CASE("NCCL_TIMEOUT is the collective timeout where nothing else sets it", "[app]") {
+    CHECK(options({}, {{"NCCL_TIMEOUT", "60"}}).settings.collective_timeout.count() == 60);
+    for (const char* wrong : {"", "x", "-1", "0", "60s", "nan"})
+        CHECK_THROWS_WITH(options({}, {{"NCCL_TIMEOUT", wrong}}),
+                          contains("E0123") && contains("NCCL_TIMEOUT"));
+}
+
+TEST_CASE("the rank whose own work takes longest is named, unless the difference is small", "[app]") {
+    const std::vector<std::string> hosts{"a", "a", "b", "b"};
+    CHECK(app::name_straggler({{10, 1}, {10.5, 0.5}, {9.8, 1.2}, {10.2, 0.8}}, hosts).empty());
+    CHECK(app::name_straggler({{10, 0}}, {"a"}).empty());
+    CHECK(app::name_straggler({{6, 6}, {6.5, 5.5}, {12, 0}, {6.2, 5.8}}, hosts) ==
+          "rank 2 on b needs 1.9 times as long for its work as the median of the others (12.0 s against 6.2 "
+          "s); they "
+          "wait for it");
+    CHECK_THAT(app::name_straggler({{5, 5}, {10, 0}}, {"a", "b"}), contains("rank 1 on b needs 2.0 times"));
+    CHECK(app::name_straggler({{0.001, 10}, {0.01, 10}}, {"a", "b"}).empty());
+}
