@@ -18,14 +18,4 @@ std::vector<DType> candidate_types() {
     return {DType::f32, DType::bf16};
 }
 
-// Losses over several maps run on other backends only.
-bool candidate_has(const ops::Op& op) {
-    return std::visit(
-        [](const auto& kind) {
-            if constexpr (requires { kind.denominator; }) return kind.denominator != ops::Denominator::samples;
-            return true;
-        },
-        op);
-}
-
 }  // namespace terrane::test

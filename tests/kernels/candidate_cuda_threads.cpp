@@ -11,8 +11,4 @@ std::vector<DType> candidate_types() {
     return {DType::f32, DType::bf16};
 }
 
-bool candidate_has(const ops::Op&) {
-    return true;
-}
-
 }  // namespace terrane::test
