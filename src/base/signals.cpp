@@ -17,7 +17,8 @@ namespace {
 
 std::atomic<bool> stops_by_itself{false};  // whether a StopRequest lives
 std::atomic<std::chrono::milliseconds> respite{};
-std::atomic<int> kept{0};  // the signal it found
+std::atomic<int> kept{0};             // the signal it found
+std::atomic<int> last_exit_code{-1};  // what the process is leaving with; -1: it stays
 
 sigset_t stop_signals() {
     sigset_t set;
@@ -37,8 +38,22 @@ sigset_t stop_signals() {
     std::_Exit(128 + signal);
 }
 
+// Another signal cuts the moment short.
+void give_a_moment() {
+    const std::chrono::milliseconds moment = respite.load();
+    const timespec time{moment.count() / 1000, moment.count() % 1000 * 1'000'000};
+    const sigset_t set = stop_signals();
+    ::sigtimedwait(&set, nullptr, &time);
+}
+
+[[noreturn]] void leave() {
+    give_a_moment();
+    std::_Exit(last_exit_code.load());
+}
+
 void take(int signal) {
     const bool insists = signal == SIGTERM || signal == SIGINT;
+    if (last_exit_code.load() >= 0 && insists) leave();
     if (stops_by_itself.load()) {
         int none = 0;
         if (kept.compare_exchange_strong(none, signal)) return;
@@ -51,13 +66,8 @@ void take(int signal) {
         log::warning("{}: there is nothing to stop early here; going on", name_of(signal));
         return;
     }
-    if (signal == SIGTERM) {
-        // Another signal cuts the moment short.
-        const std::chrono::milliseconds moment = respite.load();
-        const timespec time{moment.count() / 1000, moment.count() % 1000 * 1'000'000};
-        const sigset_t set = stop_signals();
-        ::sigtimedwait(&set, nullptr, &time);
-    }
+    if (signal == SIGTERM) give_a_moment();
+    if (last_exit_code.load() >= 0) leave();
     log::warning("ended by {}; what is unfinished has its temporary name only", name_of(signal));
     end_by(signal);
 }
@@ -81,6 +91,10 @@ void wait_in_thread() {
 
 void delay_termination(std::chrono::milliseconds time) {
     respite = time;
+}
+
+void leaving_with(int exit_code) {
+    last_exit_code = exit_code;
 }
 
 StopRequest::StopRequest() {

@@ -24,6 +24,10 @@ void wait_in_thread();
 /// soon as one is gone, and those have to name that rank first.
 void delay_termination(std::chrono::milliseconds respite);
 
+/// The process is on its way out and has said why: TERM and INT no longer end it by themselves, which would
+/// need words of its own; it gets its moment and then leaves with this exit code.
+void leaving_with(int exit_code);
+
 /// Work that stops at a boundary of its own choice when a signal asks for it. One at a time.
 class StopRequest {
   public:

@@ -210,6 +210,8 @@ int World::fail(const std::exception_ptr& exception) {
                                     : failure.text);
     }
     std::fflush(nullptr);
+    // mpirun ends the other ranks as soon as one is gone; they have said what there was to say.
+    signals::leaving_with(verdict.exit_code);
     if (verdict.leave) state.lifeline->printed();
     // Sums under way would keep the message layer from ending in order.
     if (state.has_started_sums()) std::_Exit(verdict.exit_code);
