@@ -57,6 +57,13 @@ struct SumChunk {
     }
 };
 
+/// Where the partial sum s of a chunk of a group lies: group * `group` + chunk * `chunk` + s * `sum` doubles
+/// from the beginning.
+struct PartialStrides {
+    std::int64_t group, chunk, sum;
+};
+
+/// The second stage: a warp adds up the partial sums of a group.
 template <typename Work>
 struct SumFinish {
     static constexpr int threads = warp_threads;
@@ -66,6 +73,7 @@ struct SumFinish {
     };
     Work work;
     std::int64_t chunks;
+    PartialStrides strides;
     const double* partials;
 
     template <typename Team>
@@ -74,7 +82,7 @@ struct SumFinish {
             for (int s = 0; s < sums; ++s) {
                 double own = 0;
                 for (std::int64_t chunk = thread; chunk < chunks; chunk += threads) {
-                    own += partials[(group * chunks + chunk) * sums + s];
+                    own += partials[group * strides.group + chunk * strides.chunk + s * strides.sum];
                 }
                 team.shared.values[s][thread] = own;
             }
@@ -121,7 +129,8 @@ template <typename Work>
 void launch_sums(Queue queue, const SumGeometry& g, double* partials, const Work& work) {
     if (g.is_small()) return launch_teams(queue, g.groups, SmallSum<Work>{work, g.items});
     launch_teams(queue, g.groups * g.chunks, SumChunk<Work>{work, g, partials});
-    launch_teams(queue, g.groups, SumFinish<Work>{work, g.chunks, partials});
+    launch_teams(queue, g.groups,
+                 SumFinish<Work>{work, g.chunks, {g.chunks * Work::sums, Work::sums, 1}, partials});
 }
 
 /// Sums down the columns of a matrix of `rows` rows: tiles of columns times chunks of rows, a team each.
@@ -197,45 +206,14 @@ struct ColumnChunk {
 };
 
 template <typename Work>
-struct ColumnFinish {
-    static constexpr int threads = warp_threads;
-    static constexpr int sums = Work::sums;
-    struct Shared {
-        double values[sums][warp_threads];
-    };
-    Work work;
-    std::int64_t columns, chunks;
-    const double* partials;
-
-    template <typename Team>
-    TERRANE_HOST_DEVICE void operator()(Team& team, std::int64_t column) const {
-        team.each([&](int thread) {
-            for (int s = 0; s < sums; ++s) {
-                double own = 0;
-                for (std::int64_t chunk = thread; chunk < chunks; chunk += threads) {
-                    own += partials[(chunk * sums + s) * columns + column];
-                }
-                team.shared.values[s][thread] = own;
-            }
-        });
-        for (int s = 0; s < sums; ++s) team.sum(team.shared.values[s]);
-        team.each([&](int thread) {
-            if (thread != 0) return;
-            double total[sums];
-            for (int s = 0; s < sums; ++s) total[s] = team.shared.values[s][0];
-            work.finish(column, total);
-        });
-    }
-};
-
-template <typename Work>
 void launch_column_sums(Queue queue, const ColumnGeometry& g, double* partials, const Work& work) {
     if (g.width == 4) {
         launch_teams(queue, g.tiles * g.chunks, ColumnChunk<4, Work>{work, g, partials});
     } else {
         launch_teams(queue, g.tiles * g.chunks, ColumnChunk<1, Work>{work, g, partials});
     }
-    launch_teams(queue, g.columns, ColumnFinish<Work>{work, g.columns, g.chunks, partials});
+    launch_teams(queue, g.columns,
+                 SumFinish<Work>{work, g.chunks, {1, Work::sums * g.columns, g.columns}, partials});
 }
 
 }  // namespace terrane::cuda

@@ -1,36 +1,29 @@
 // What a user sees of failing ranks: starts failing_rank.cpp under mpirun and by the environment alone.
+#include "failing_rank_job.hpp"
 #include "support/catch.hpp"
-#include "support/job.hpp"
 
 using terrane::test::job;
 using terrane::test::job_launchers;
 using terrane::test::JobLauncher;
 using terrane::test::occurrences;
+using terrane::test::run_failing_rank;
 using terrane::test::shell;
 using terrane::test::ShellResult;
 
-namespace {
-
-ShellResult run(const JobLauncher& launcher, const std::string& how, int ranks) {
-    return shell(job(launcher, ranks, TERRANE_FAILING_RANK " " + how));
-}
-
-}  // namespace
-
 TEST_CASE("one failing rank ends the job in seconds with its code, its name and its host", "[comm]") {
     for (const JobLauncher& launcher : job_launchers()) {
-        const ShellResult last = run(launcher, "last", 3);
+        const ShellResult last = run_failing_rank(launcher, "last", 3);
         INFO(launcher.name << "\n" << last.output);
         CHECK(last.exit_code == 65);
         CHECK(occurrences(last.output, "error[E0311]: the last rank failed.") == 1);
         CHECK(occurrences(last.output, "[rank 2 on ") == 1);
         CHECK(last.seconds < 20);
-        const ShellResult first = run(launcher, "first", 2);
+        const ShellResult first = run_failing_rank(launcher, "first", 2);
         INFO(launcher.name << "\n" << first.output);
         CHECK(first.exit_code == 65);
         CHECK(occurrences(first.output, "[rank 0 on ") == 1);
         CHECK(occurrences(first.output, "error[E0311]: the first rank failed.") == 1);
-        const ShellResult foreign = run(launcher, "foreign", 2);
+        const ShellResult foreign = run_failing_rank(launcher, "foreign", 2);
         CHECK(foreign.exit_code == 1);
         CHECK(occurrences(foreign.output, "error[E0001]: internal error: unexpected.") == 1);
     }
@@ -39,7 +32,7 @@ TEST_CASE("one failing rank ends the job in seconds with its code, its name and 
 TEST_CASE("an error that all ranks have is printed once, without a rank", "[comm]") {
     for (const JobLauncher& launcher : job_launchers()) {
         for (const int ranks : {1, 3}) {
-            const ShellResult result = run(launcher, "same", ranks);
+            const ShellResult result = run_failing_rank(launcher, "same", ranks);
             INFO(launcher.name << "\n" << result.output);
             CHECK(result.exit_code == 78);
             CHECK(occurrences(result.output, "error[E0502]: all ranks failed.") == 1);
@@ -50,7 +43,7 @@ TEST_CASE("an error that all ranks have is printed once, without a rank", "[comm
 
 TEST_CASE("different errors of all ranks are each printed once with their rank", "[comm]") {
     for (const JobLauncher& launcher : job_launchers()) {
-        const ShellResult result = run(launcher, "different", 3);
+        const ShellResult result = run_failing_rank(launcher, "different", 3);
         INFO(launcher.name << "\n" << result.output);
         CHECK(result.exit_code == 74);
         for (int rank = 0; rank < 3; ++rank) {
@@ -61,7 +54,7 @@ TEST_CASE("different errors of all ranks are each printed once with their rank",
 
 TEST_CASE("sums in flight don't keep failed ranks from ending", "[comm]") {
     for (const JobLauncher& launcher : job_launchers()) {
-        const ShellResult result = run(launcher, "in_flight", 2);
+        const ShellResult result = run_failing_rank(launcher, "in_flight", 2);
         INFO(launcher.name << "\n" << result.output);
         CHECK(result.exit_code == 80);
         CHECK(result.seconds < 20);

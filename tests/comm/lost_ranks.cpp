@@ -2,8 +2,8 @@
 // the environment alone.
 #include <unistd.h>
 
+#include "failing_rank_job.hpp"
 #include "support/catch.hpp"
-#include "support/job.hpp"
 
 using terrane::test::contains;
 using terrane::test::job;
@@ -11,25 +11,18 @@ using terrane::test::job_launchers;
 using terrane::test::JobLauncher;
 using terrane::test::occurrences;
 using terrane::test::processes_left;
+using terrane::test::run_failing_rank;
 using terrane::test::shell;
 using terrane::test::ShellResult;
 
-namespace {
-
-ShellResult run(const JobLauncher& launcher, const std::string& how, int ranks) {
-    return shell(job(launcher, ranks, TERRANE_FAILING_RANK " " + how));
-}
-
-}  // namespace
-
 TEST_CASE("a rank that vanishes ends the job, by name, also if it says that all is well", "[comm]") {
     for (const JobLauncher& launcher : job_launchers()) {
-        const ShellResult vanished = run(launcher, "exit", 3);
+        const ShellResult vanished = run_failing_rank(launcher, "exit", 3);
         INFO(launcher.name << "\n" << vanished.output);
         CHECK(vanished.exit_code == 74);
         CHECK(occurrences(vanished.output, "error[E0803]: rank 2 on ") == 1);
         CHECK(vanished.seconds < 20);
-        const ShellResult zero = run(launcher, "exit0", 3);
+        const ShellResult zero = run_failing_rank(launcher, "exit0", 3);
         INFO(launcher.name << "\n" << zero.output);
         CHECK(zero.exit_code != 0);
         CHECK(occurrences(zero.output, "error[E0803]: rank 2 on ") == 1);
@@ -39,7 +32,7 @@ TEST_CASE("a rank that vanishes ends the job, by name, also if it says that all 
 
 TEST_CASE("a rank that computes beyond the time limit of a collective is named with what it does", "[comm]") {
     for (const JobLauncher& launcher : job_launchers()) {
-        const ShellResult silent = run(launcher, "asleep 2 30", 3);
+        const ShellResult silent = run_failing_rank(launcher, "asleep 2 30", 3);
         INFO(launcher.name << "\n" << silent.output);
         CHECK(silent.exit_code == 82);
         CHECK(occurrences(silent.output, "error[E0802]: a rank did not take part in 'barrier' within 2 s.") ==
@@ -55,7 +48,7 @@ TEST_CASE("a stopped rank is found by its silence and named, rank 0 as well; non
     for (const JobLauncher& launcher : job_launchers()) {
         for (const char* who : {"stop", "stop_first"}) {
             const std::string name = "terrane-stopped-" + std::to_string(::getpid());
-            const ShellResult result = run(launcher, std::string(who) + " 60 3 " + name, 4);
+            const ShellResult result = run_failing_rank(launcher, std::string(who) + " 60 3 " + name, 4);
             INFO(launcher.name << " " << who << "\n" << result.output);
             CHECK(result.exit_code != 0);
             const std::string culprit = who == std::string("stop") ? "rank 3 on " : "rank 0 on ";
@@ -68,7 +61,7 @@ TEST_CASE("a stopped rank is found by its silence and named, rank 0 as well; non
 
 TEST_CASE("a rank that is slow but alive is waited for", "[comm]") {
     for (const JobLauncher& launcher : job_launchers()) {
-        const ShellResult result = run(launcher, "late 30 1", 4);
+        const ShellResult result = run_failing_rank(launcher, "late 30 1", 4);
         INFO(launcher.name << "\n" << result.output);
         CHECK(result.exit_code == 0);
         CHECK_THAT(result.output, contains("done with 4 ranks"));
