@@ -64,22 +64,35 @@ class TorchSetting:
         self.case = case
         twin = importlib.import_module(f"twins.{case.model['name']}")
         self.model = twin.build(case).train()
-        if hasattr(twin, "losses") and not hasattr(twin, "MiniBatch"):
-            raise NotImplementedError(f"{case.model['name']} has losses of its own")
         size, batch = options.size, options.batch
         self.images = {m.name: torch.randn(batch, m.bands, size // m.scale, size // m.scale) for m in inputs}
         self.labels = torch.randint(0, options.classes, (batch, size, size))
         self.presence = torch.ones(batch, len(inputs))
+        shape = (batch, size, size)
+        self.maps = {f"{name}_distance": torch.randint(0, 256, shape, dtype=torch.uint8) for name in ("scribble", "pseudo")}
+        for name, labelled in (("scribble", 0.05), ("pseudo", 0.8)):
+            gaps = torch.rand(shape) > labelled
+            self.maps[name] = torch.randint(0, options.classes, shape).masked_fill(gaps, 255)
         if layout == "channels_last":
             self.model = self.model.to(memory_format=torch.channels_last)
             self.images = {name: x.to(memory_format=torch.channels_last) for name, x in self.images.items()}
+        self.inputs = {**self.images, **self.maps, "presence": self.presence, "labels": self.labels}
         self.optimizer = torch.optim.AdamW(self.model.parameters(), 1e-3, weight_decay=0.01, fused=True)
         wrap = (lambda call: call) if mode == "eager" else torch.compile
         self.mini_batch = None
         if hasattr(twin, "MiniBatch"):
             self.mini_batch = twin.MiniBatch(self.model, case, self.optimizer, precision, wrap)
+        elif hasattr(twin, "losses"):
+            self.own_losses = twin.losses
+            self.forward = wrap(self.loss_of_its_own)
         else:
             self.forward = wrap(self.loss)
+
+    def loss_of_its_own(self):
+        """Networks with losses over more than the labels; scribbles on 5 % of the pixels, pseudo-labels on 80 %."""
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.precision == "bf16"):
+            values = self.own_losses(self.model, self.inputs, self.case)
+        return sum(value * weight for value, weight in values.values())
 
     def loss(self):
         with torch.autocast("cpu", torch.bfloat16, enabled=self.precision == "bf16"):

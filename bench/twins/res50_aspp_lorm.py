@@ -94,8 +94,8 @@ def build(case):
 
 def distance_entropy(logits, distances):
     """src/ops/distance_entropy.hpp, as published: over the pixels whose term is not zero."""
-    log_p = logits.log_softmax(1)
-    terms = distances.to(logits.dtype) / 255 * (log_p.exp() * log_p).sum(1)
+    log_p = (logits if logits.dtype == torch.float64 else logits.float()).log_softmax(1)
+    terms = distances.to(log_p.dtype) / 255 * (log_p.exp() * log_p).sum(1)
     return -terms.sum() / (terms != 0).sum()
 
 

@@ -58,7 +58,7 @@ std::vector<VerbOption> network_input_options() {
         {.name = "modality",
          .argument = Argument::many,
          .value_name = "NAME:BANDS[:SCALE]",
-         .help = "an input; repeatable"},
+         .help = "an input"},
         {.name = "bands", .value_name = "N", .help = "bands of a single optical modality"},
         {.name = "classes", .value_name = "N", .help = "number of classes"},
         {.name = "batch", .value_name = "N", .help = "samples per rank and step"},

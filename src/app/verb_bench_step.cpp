@@ -1,4 +1,5 @@
 #include "app/backend_choice.hpp"
+#include "app/memory_budget.hpp"
 #include "app/network_inputs.hpp"
 #include "app/output.hpp"
 #include "app/verb.hpp"
@@ -12,6 +13,7 @@ namespace {
 ExitCode run_bench_step(Invocation& invocation) {
     bench::StepOptions options;
     options.model = nets::completed(invocation.config().model);
+    options.loss = invocation.config().loss;
     options.freeze = invocation.config().optim.freeze;
     options.inputs = network_inputs(invocation);
     options.compute = train::compute_type(invocation.text("precision", invocation.config().train.precision));
@@ -19,6 +21,7 @@ ExitCode run_bench_step(Invocation& invocation) {
     options.warm_up = static_cast<int>(invocation.integer("warm-up", options.warm_up));
     options.per_node = invocation.has("per-node");
     options.recompute = graph::recompute_from_name(invocation.config().train.recompute);
+    options.budget = memory_budget(invocation.config().runtime, 1);
     const auto backend = choose_backend(invocation.config().runtime.device);
 
     const std::string command = invocation.command_text();

@@ -5,22 +5,39 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "base/error.hpp"
 #include "base/philox.hpp"
 #include "base/process_memory.hpp"
+#include "config/weak_maps.hpp"
 #include "graph/summary.hpp"
 #include "nets/freezing.hpp"
+#include "recipe/planned_memory.hpp"
 #include "recipe/recipe.hpp"
 
 namespace terrane::bench {
 
 namespace {
 
+constexpr int adamw_moments = 2;
+
 double now() {
     return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-/// Standard normal images, all modalities present, uniform labels: never zeros, which some hardware
-/// multiplies faster.
+/// Of a hundred pixels, how many no scribble and no pseudo-label reaches.
+constexpr std::uint32_t scribble_gaps = 95, pseudo_gaps = 20;
+
+void fill_classes(const TensorView& slot, const std::string& name, std::uint32_t classes,
+                  std::uint32_t gaps) {
+    PhiloxStream random(1, stream_of(name));
+    for (auto& pixel : slot.span<std::uint8_t>()) {
+        pixel =
+            random.below(100) < gaps ? std::uint8_t{255} : static_cast<std::uint8_t>(random.below(classes));
+    }
+}
+
+/// Standard normal images, all modalities present, uniform labels and distances: never zeros, which some
+/// hardware multiplies faster.
 void fill_inputs(const StepOptions& options, device::Backend& backend, const recipe::InputPorts& program) {
     const auto fill = [&](const std::string& name, const auto& make) {
         const TensorView slot = program.input(name);
@@ -44,13 +61,19 @@ void fill_inputs(const StepOptions& options, device::Backend& backend, const rec
     fill("presence", [](const TensorView& slot) {
         for (float& value : slot.span<float>()) value = 1;
     });
-    fill("labels", [&](const TensorView& slot) {
-        PhiloxStream random(1, stream_of("labels"));
-        for (auto& label : slot.span<std::uint8_t>()) {
-            label =
-                static_cast<std::uint8_t>(random.below(static_cast<std::uint32_t>(options.inputs.classes)));
-        }
-    });
+    const auto classes = static_cast<std::uint32_t>(options.inputs.classes);
+    fill("labels", [&](const TensorView& slot) { fill_classes(slot, "labels", classes, 0); });
+    for (const std::string& map : config::weak_maps_of(options.loss)) {
+        fill(map, [&](const TensorView& slot) {
+            if (config::holds_classes(map)) {
+                fill_classes(slot, map, classes, map == config::scribble_map ? scribble_gaps : pseudo_gaps);
+                return;
+            }
+            PhiloxStream random(1, stream_of(map));
+            for (auto& distance : slot.span<std::uint8_t>())
+                distance = static_cast<std::uint8_t>(random.below(256));
+        });
+    }
 }
 
 /// AdamW; pkdiff's recipe clips gradients to a norm of 1 before.
@@ -60,7 +83,7 @@ class AdamwStep {
         : backend_(backend),
           store_(store),
           clip_norm_(clip_norm),
-          moments_(backend.allocate(2 * store.gradient_bytes())),
+          moments_(backend.allocate(adamw_moments * store.gradient_bytes())),
           segment_{0, store.trainable_elements(), 1, 1} {}
 
     void update(double normaliser) {
@@ -142,13 +165,10 @@ nlohmann::json step_object(const device::Backend& backend, const StepOptions& op
     return json;
 }
 
-}  // namespace
-
-StepResult measure_step(device::Backend& backend, const StepOptions& options) {
-    const std::size_t before = process_memory().resident;
-    device::SingleRank alone;
+recipe::Design design_of(const StepOptions& options) {
     recipe::Design design;
     design.model = options.model;
+    design.loss = options.loss;
     design.inputs = options.inputs;
     design.compute = options.compute;
     design.plan.recompute = options.recompute;
@@ -156,15 +176,43 @@ StepResult measure_step(device::Backend& backend, const StepOptions& options) {
     graph::Graph network = recipe::parameter_graph(design);
     const nets::Frozen frozen = nets::freeze(network, options.model, options.freeze, std::nullopt);
     design.frozen = {frozen.names.begin(), frozen.names.end()};
-    graph::ParameterStore store(backend, network);
+    return design;
+}
+
+void require_memory(const recipe::Design& design, device::Backend& backend, std::size_t budget) {
+    const auto bytes_for = [&](std::int64_t batch) {
+        recipe::Design sized = design;
+        sized.inputs.batch = batch;
+        return recipe::planned_memory(sized, backend, adamw_moments).total();
+    };
+    const std::size_t needed = bytes_for(design.inputs.batch);
+    if (needed <= budget) return;
+    const std::int64_t batch = graph::largest_batch(bytes_for, budget, design.inputs.batch);
+    throw Error(ExitCode::device_unavailable, 751,
+                fmt::format("a step with a batch of {} would need {} MB and may use {} MB.",
+                            design.inputs.batch, needed >> 20, budget >> 20),
+                batch > 0
+                    ? fmt::format("The largest batch that fits: --batch {}. Or allow more with --ram.", batch)
+                    : std::string("Not even one sample fits. Use a smaller --size, or allow more "
+                                  "with --ram."));
+}
+
+}  // namespace
+
+StepResult measure_step(device::Backend& backend, const StepOptions& options) {
+    const std::size_t before = process_memory().resident;
+    device::SingleRank alone;
+    const recipe::Design design = design_of(options);
+    require_memory(design, backend, options.budget);
+    graph::ParameterStore store(backend, recipe::parameter_graph(design));
     store.initialise(1);
     const auto training = recipe::make_training(design, {backend, store, alone});
     const std::vector<recipe::Part> parts = training->parts();
 
     StepResult result;
     result.updates = training->updates();
-    result.planned_bytes =
-        store.parameter_bytes() + 3 * store.gradient_bytes() + store.state_bytes() + training->bytes();
+    result.planned_bytes = store.parameter_bytes() + (1 + adamw_moments) * store.gradient_bytes() +
+                           store.state_bytes() + training->bytes();
     for (const recipe::Part& part : parts) {
         result.forward_flops += static_cast<double>(part.runs) * graph::forward_flops(part.program->plan());
         result.arena_bytes += part.program->plan().arena.bytes;

@@ -13,6 +13,7 @@ namespace terrane::bench {
 /// pkdiff that is a whole mini-batch: all passes of the recursion, each with its update.
 struct StepOptions {
     config::Model model;
+    config::Loss loss;
     std::vector<std::string> freeze;  ///< optim.freeze
     nets::NetworkInputs inputs;
     DType compute = DType::f32;
@@ -20,6 +21,7 @@ struct StepOptions {
     int steps = 10;
     graph::Recompute recompute = graph::Recompute::none;
     bool per_node = false;  ///< also time every node (adds a clock reading per node)
+    std::size_t budget = ~std::size_t{0};  ///< bytes that the step may take
 };
 
 struct NodeSeconds {
@@ -42,6 +44,8 @@ struct StepResult {
     std::vector<NodeSeconds> nodes;
 };
 
+/// Throws Error E0751 (69), with what is planned and the largest batch that fits, before it allocates anything
+/// if the step would take more than `options.budget`.
 StepResult measure_step(device::Backend& backend, const StepOptions& options);
 
 /// One network with and without recomputed blocks, one after the other; both results as in step_json, and the

@@ -48,7 +48,6 @@ class FirstRankLifeline final : public Lifeline {
     bool ending_ = false;
     Clock::time_point ending_since_{};
     bool agreed_ = false;
-    bool all_said_goodbye_ = false;
 };
 
 }  // namespace terrane::comm

@@ -28,10 +28,6 @@ std::string interface_filter() {
     return filter ? *filter : environment_variable("NCCL_SOCKET_IFNAME").value_or("");
 }
 
-// Rank 0 decides within half a second how a broken job ends; mpirun kills about a second after it told the
-// ranks to end.
-constexpr auto respite = std::chrono::milliseconds(700);
-
 bool same_machine(const Member& a, const Member& b) {
     return a.host == b.host && a.machine == b.machine;
 }
