@@ -14,6 +14,7 @@
 #include "base/process_memory.hpp"
 #include "predict/heartbeat.hpp"
 #include "predict/network_classifier.hpp"
+#include "predict/parts_folder.hpp"
 #include "predict/raster_scene.hpp"
 #include "predict/scene_choice.hpp"
 #include "predict/scene_predictor.hpp"
@@ -74,6 +75,7 @@ predict::ClassifierDesign design_of(const config::Config& config, const train::M
     design.crop = model.crop;
     design.seed = config.runtime.seed;
     design.batch = config.predict.batch;
+    design.symmetries = config.predict.symmetries;
     design.classes = static_cast<std::int64_t>(model.classes.size());
     for (const data::ModalityLayout& layout : model.modalities)
         design.modalities.push_back({layout, base_of(config, layout)});
@@ -113,6 +115,8 @@ std::vector<Job> jobs_of(const Invocation& invocation, const predict::SceneChoic
         Job job{&choice.scenes[i], {}};
         job.products.map = maps[i];
         job.products.confidence = config.predict.confidence;
+        job.products.entropy = config.predict.entropy;
+        job.products.smallest_region = config.predict.smallest_region;
         job.products.scores = config.predict.scores;
         job.products.quicklook_edge = config.predict.quicklook;
         job.products.classes = map_classes(model);
@@ -277,7 +281,7 @@ ExitCode run_predict(Invocation& invocation) {
 extern const Verb predict_verb;
 const Verb predict_verb = {
     .name = "predict",
-    .summary = "rasters of any size to a class map, with optional confidence and scores",
+    .summary = "rasters of any size to a class map, with optional confidence, entropy and scores",
     .ranks = Ranks::all,
     .config = ConfigNeed::required,
     .positional = "",

@@ -16,7 +16,20 @@ TableOf<Predict> predict() {
         .at_least(1)
         .at_most(1 << 16);
     table.option("blend", &Predict::blend, "weights of overlapping windows").one_of({"hann", "mean"});
+    table
+        .option("symmetries", &Predict::symmetries,
+                "every window is also classified mirrored (mirror: 2 passes), upside down too (flips: 4), "
+                "and turned "
+                "by quarters (all: 8); the probabilities are averaged")
+        .one_of({"none", "mirror", "flips", "all"});
+    table
+        .option("smallest_region", &Predict::smallest_region,
+                "regions of the map with fewer pixels take the class of their largest neighbour; 0: as it is")
+        .unit("pixels")
+        .at_least(0)
+        .at_most(1 << 20);
     table.option("confidence", &Predict::confidence, "also write the largest probability");
+    table.option("entropy", &Predict::entropy, "also write the entropy of the probabilities");
     table.option("scores", &Predict::scores, "also write every class's probability");
     table.option("quicklook", &Predict::quicklook, "longer edge of the PNG beside the map; 0: none")
         .unit("pixels")

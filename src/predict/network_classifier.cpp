@@ -50,7 +50,9 @@ NetworkClassifier::NetworkClassifier(ClassifierDesign design, device::Backend& b
     }
     presence_ = inference_->input("presence");
     output_ = inference_->probabilities();
+    symmetries_ = window_symmetries(design_.symmetries, design_.window);
     probabilities_.assign(static_cast<std::size_t>(output_.elements()), 0.0f);
+    if (symmetries_.size() > 1) turned_.assign(probabilities_.size(), 0.0f);
 }
 
 void NetworkClassifier::bind(const SceneSource& source) {
@@ -86,25 +88,49 @@ void NetworkClassifier::bind(const SceneSource& source) {
 }
 
 std::size_t NetworkClassifier::bytes() const {
-    return inference_->bytes() + store_->parameter_bytes() + probabilities_.size() * sizeof(float) +
-           nothing_.size();
+    const auto pixels = static_cast<std::size_t>(design_.window * design_.window);
+    return inference_->bytes() + store_->parameter_bytes() +
+           (probabilities_.size() + turned_.size()) * sizeof(float) +
+           symmetries_.size() * pixels * sizeof(std::int32_t) + nothing_.size();
 }
 
 std::span<const float> NetworkClassifier::classify(const WindowBatch& batch) {
     TERRANE_ASSERT(static_cast<std::int64_t>(batch.windows().size()) <= design_.batch,
                    "{} windows for a batch of {}", batch.windows().size(), design_.batch);
     TERRANE_ASSERT(!origins_.empty(), "no scene is bound");
-    for (std::size_t i = 0; i < batch.windows().size(); ++i) {
-        assemble(static_cast<std::int64_t>(i), batch.windows()[i]);
+    const std::size_t count = batch.windows().size();
+    for (std::size_t i = 0; i < count; ++i)
         keys_[i] = batch.windows()[i].row << 32 | batch.windows()[i].column;
+    const bool several = symmetries_.size() > 1;
+    if (several) std::ranges::fill(probabilities_, 0.0f);
+    for (const WindowSymmetry& symmetry : symmetries_) {
+        for (std::size_t i = 0; i < count; ++i)
+            assemble(static_cast<std::int64_t>(i), batch.windows()[i], symmetry.transform);
+        inference_->run(design_.seed, keys_);
+        output_ = inference_->probabilities();
+        std::vector<float>& answer = several ? turned_ : probabilities_;
+        backend_.copy_to_host(reinterpret_cast<std::byte*>(answer.data()), output_.data, output_.bytes());
+        if (several) add(symmetry, count);
     }
-    inference_->run(design_.seed, keys_);
-    output_ = inference_->probabilities();
-    backend_.copy_to_host(reinterpret_cast<std::byte*>(probabilities_.data()), output_.data, output_.bytes());
     return probabilities_;
 }
 
-void NetworkClassifier::assemble(std::int64_t place, const InputWindow& input) {
+void NetworkClassifier::add(const WindowSymmetry& symmetry, std::size_t count) {
+    const auto classes = static_cast<std::size_t>(design_.classes);
+    const std::size_t pixels = symmetry.pixels.size();
+    const float share = 1.0f / static_cast<float>(symmetries_.size());
+    for (std::size_t window = 0; window < count; ++window) {
+        const float* from = turned_.data() + window * pixels * classes;
+        float* to = probabilities_.data() + window * pixels * classes;
+        for (std::size_t pixel = 0; pixel < pixels; ++pixel) {
+            float* sum = to + static_cast<std::size_t>(symmetry.pixels[pixel]) * classes;
+            for (std::size_t c = 0; c < classes; ++c) sum[c] += share * *from++;
+        }
+    }
+}
+
+void NetworkClassifier::assemble(std::int64_t place, const InputWindow& input,
+                                 const device::SampleTransform& transform) {
     const std::size_t count = design_.modalities.size();
     for (std::size_t m = 0; m < count; ++m) {
         const ClassifierModality& modality = design_.modalities[m];
@@ -123,7 +149,7 @@ void NetworkClassifier::assemble(std::int64_t place, const InputWindow& input) {
         if (present && modality.base)
             sample.base = modality.base(tile->values, tile->validity, origin.stored);
         sample.output = sample_of(inputs_[m], place);
-        backend_.sample_kernels().assemble(sample, {});
+        backend_.sample_kernels().assemble(sample, transform);
         const float flag = present ? 1.0f : 0.0f;
         const std::size_t at = (static_cast<std::size_t>(place) * count + m) * sizeof(float);
         backend_.copy_to_device(presence_.data + at, reinterpret_cast<const std::byte*>(&flag), sizeof(flag));

@@ -8,6 +8,7 @@
 #include "config/model.hpp"
 #include "data/tile_source.hpp"
 #include "graph/program.hpp"
+#include "predict/symmetries.hpp"
 #include "predict/window_batch.hpp"
 #include "recipe/recipe.hpp"
 
@@ -31,13 +32,15 @@ struct ClassifierDesign {
     std::int64_t window = 0;
     std::int64_t batch = 1;
     std::int64_t classes = 2;
-    std::uint64_t seed = 0;  ///< of networks that draw random numbers
-    std::int64_t crop = 0;   ///< edge of the training samples; 0: the window
+    std::uint64_t seed = 0;           ///< of networks that draw random numbers
+    std::int64_t crop = 0;            ///< edge of the training samples; 0: the window
+    std::string symmetries = "none";  ///< predict.symmetries
     std::vector<ClassifierModality> modalities;
 };
 
 /// A trained network that takes windows as it took training samples: cut at pixel borders, normalised alike,
-/// with presence 0 for a modality without a valid pixel in the window.
+/// with presence 0 for a modality without a valid pixel in the window. Shows every window in the symmetries
+/// of the design and averages what the network says of each pixel.
 class NetworkClassifier final : public WindowClassifier {
   public:
     /// Builds and plans the network; its parameters are zero until they are loaded. The backend must outlive
@@ -67,7 +70,9 @@ class NetworkClassifier final : public WindowClassifier {
         std::optional<std::size_t> source;  ///< its place among the scene's modalities; none: it is withheld
         DType stored = DType::u8;           ///< the scene's element type
     };
-    void assemble(std::int64_t place, const InputWindow& input);
+    void assemble(std::int64_t place, const InputWindow& input, const device::SampleTransform& transform);
+    /// Adds the network's answer to the batch in a symmetry, `count` windows, to probabilities_.
+    void add(const WindowSymmetry& symmetry, std::size_t count);
 
     ClassifierDesign design_;
     device::Backend& backend_;
@@ -79,7 +84,9 @@ class NetworkClassifier final : public WindowClassifier {
     std::vector<TensorView> inputs_;
     TensorView presence_;
     TensorView output_;
+    std::vector<WindowSymmetry> symmetries_;
     std::vector<float> probabilities_;
+    std::vector<float> turned_;          ///< the network's answer in one symmetry, if there are several
     std::vector<std::uint8_t> nothing_;  ///< values and validity of a modality that is not there
 };
 

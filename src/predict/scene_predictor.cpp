@@ -9,6 +9,9 @@
 #include "base/leftovers.hpp"
 #include "base/process_memory.hpp"
 #include "predict/block_predictor.hpp"
+#include "predict/block_writer.hpp"
+#include "predict/map_assembly.hpp"
+#include "raster/mosaic.hpp"
 
 namespace terrane::predict {
 

@@ -4,7 +4,7 @@
 
 #include "comm/communicator.hpp"
 #include "predict/block_plan.hpp"
-#include "predict/map_writer.hpp"
+#include "predict/map_products.hpp"
 
 namespace terrane::predict {
 

@@ -76,15 +76,15 @@ void close_checked(DatasetHandle& handle, const std::filesystem::path& file,
     sync_file(file);
 }
 
-namespace {
-
-extern "C" int tell_working(double, const char*, void* working) {
+extern "C" int report_working(double, const char*, void* working) {
     const auto& tell = *static_cast<const std::function<void()>*>(working);
     if (tell) tell();
     return TRUE;
 }
 
-}  // namespace
+void* progress_argument(const std::function<void()>& working) {
+    return const_cast<std::function<void()>*>(&working);
+}
 
 void convert_to_cog(GDALDatasetH source, const std::filesystem::path& file, const std::filesystem::path& path,
                     const RasterFormat& format, const std::function<void()>& working) {
@@ -96,7 +96,7 @@ void convert_to_cog(GDALDatasetH source, const std::filesystem::path& file, cons
     options.set("OVERVIEW_RESAMPLING", format.legend ? "MODE" : "AVERAGE");
     CPLErrorReset();
     DatasetHandle cog(GDALCreateCopy(GDALGetDriverByName("COG"), file.c_str(), source, FALSE, options.get(),
-                                     &tell_working, const_cast<std::function<void()>*>(&working)));
+                                     &report_working, progress_argument(working)));
     if (cog == nullptr || CPLGetLastErrorType() >= CE_Failure) throw write_error(path, "written as COG");
     close_checked(cog, file, path);
 }

@@ -29,6 +29,9 @@ void close_checked(DatasetHandle& handle, const std::filesystem::path& file,
 /// many times meanwhile.
 void convert_to_cog(GDALDatasetH source, const std::filesystem::path& file, const std::filesystem::path& path,
                     const RasterFormat& format, const std::function<void()>& working = {});
+/// A GDALProgressFunc that calls a function; its argument is progress_argument of that function.
+extern "C" int report_working(double, const char*, void* working);
+void* progress_argument(const std::function<void()>& working);
 /// Moves `file` and its sidecar with category names to their final names.
 void publish_raster(const std::filesystem::path& file, const std::filesystem::path& path);
 

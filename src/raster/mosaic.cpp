@@ -2,6 +2,7 @@
 
 #include <cpl_conv.h>
 #include "raster/geotiff.hpp"
+#include "raster/sieve.hpp"
 
 namespace terrane::raster {
 
@@ -49,12 +50,17 @@ DatasetHandle virtual_raster(const std::filesystem::path& path, const Grid& grid
 
 RasterMosaic::RasterMosaic(std::filesystem::path path, const Grid& grid, RasterFormat format,
                            const std::vector<MosaicPart>& parts, const std::filesystem::path& temporary,
-                           const std::function<void()>& working)
+                           const MosaicOptions& options)
     : path_(std::move(path)), temporary_(temporary) {
     initialise_gdal();
     try {
-        const DatasetHandle mosaic = virtual_raster(path_, grid, format, parts);
-        convert_to_cog(mosaic.get(), temporary_, path_, format, working);
+        DatasetHandle mosaic = virtual_raster(path_, grid, format, parts);
+        std::optional<Sieve> sieve;
+        if (options.smallest_region > 1) {
+            sieve.emplace(mosaic.get(), with_suffix(temporary_, ".sieved.tif"), path_, grid, format,
+                          options.smallest_region, options.working);
+        }
+        convert_to_cog(sieve ? sieve->dataset() : mosaic.get(), temporary_, path_, format, options.working);
     } catch (...) {
         remove_quietly(temporary_);
         remove_quietly(with_suffix(temporary_, ".aux.xml"));

@@ -15,16 +15,23 @@ struct MosaicPart {
     Window place;
 };
 
+struct MosaicOptions {
+    /// Regions of equal values (pixels that share an edge) with fewer pixels than this take the value of
+    /// their largest neighbour; pixels without a value neither change nor count. One band of bytes; 0, 1: as
+    /// it is.
+    std::int64_t smallest_region = 0;
+    std::function<void()> working = {};  ///< called many times meanwhile; must not throw
+};
+
 /// Puts rasters that several ranks wrote together into one cloud-optimised GeoTIFF, block by block, never as
 /// a whole in memory. The result's bytes depend on the pixels only, not on how they were shared out.
 class RasterMosaic {
   public:
     /// Builds the file at `temporary`, a .tif on the file system of `path`. The parts have the format's type
-    /// and bands. `working` is called many times meanwhile and must not throw. Throws Error E0903 (74; 73 if
-    /// it can't be created).
+    /// and bands. Throws Error E0903 (74; 73 if it can't be created).
     RasterMosaic(std::filesystem::path path, const Grid& grid, RasterFormat format,
                  const std::vector<MosaicPart>& parts, const std::filesystem::path& temporary,
-                 const std::function<void()>& working = {});
+                 const MosaicOptions& options = {});
     /// Removes what was not published.
     ~RasterMosaic();
     RasterMosaic(const RasterMosaic&) = delete;

@@ -178,3 +178,66 @@ TEST_CASE("a scene whose bands or scale are not those of the training is refused
     scene.modalities_[0] = {"radar", DType::u8, 3, 1};
     CHECK(test::error_of([&] { network.bind(scene); }).number() == 545);
 }
+
+TEST_CASE("a window's symmetries are averaged: a turned window gets the turned answer") {
+    const auto backend = cpu::make_cpu_backend();
+    SyntheticScene scene(128, 160);
+    auto windows = read_windows(scene, 2);
+    predict::ClassifierDesign design = test::small_design(window, 2);
+    const std::size_t pixels = window * window, classes = 3;
+    const auto answers = [&](const std::string& symmetries) {
+        design.symmetries = symmetries;
+        NetworkClassifier network(design, *backend);
+        test::fill(network, 3);
+        network.bind(scene);
+        const std::span<const float> result = network.classify(*windows);
+        return std::vector<float>(result.begin(),
+                                  result.begin() + static_cast<std::ptrdiff_t>(2 * pixels * classes));
+    };
+    // The answers before and after a quarter turn or a mirror of everything that the network sees.
+    for (const std::int64_t turn : {0, 1}) {
+        const auto before_all = answers("all"), before_none = answers("none"),
+                   before_mirror = answers("mirror");
+        const auto moved = [&](std::int64_t row, std::int64_t column, std::int64_t edge) {
+            return turn == 0 ? row * edge + (edge - 1 - column) : column * edge + (edge - 1 - row);
+        };
+        for (predict::InputWindow& input : windows->all()) {
+            for (predict::InputTile& tile : input.modalities) {
+                const auto edge = static_cast<std::int64_t>(std::lround(std::sqrt(tile.validity.size())));
+                const std::size_t pixel = tile.values.size() / tile.validity.size();
+                const std::vector<std::byte> values(tile.values.begin(), tile.values.end());
+                const std::vector<std::uint8_t> mask(tile.validity.begin(), tile.validity.end());
+                for (std::int64_t row = 0; row < edge; ++row) {
+                    for (std::int64_t column = 0; column < edge; ++column) {
+                        const auto from = static_cast<std::size_t>(row * edge + column);
+                        const auto to = static_cast<std::size_t>(moved(row, column, edge));
+                        tile.validity[to] = mask[from];
+                        std::memcpy(tile.values.data() + to * pixel, values.data() + from * pixel, pixel);
+                    }
+                }
+            }
+        }
+        const auto difference = [&](const std::vector<float>& before, const std::vector<float>& after) {
+            float worst = 0;
+            for (std::size_t w = 0; w < 2; ++w) {
+                for (std::int64_t row = 0; row < window; ++row) {
+                    for (std::int64_t column = 0; column < window; ++column) {
+                        const auto from = w * pixels + static_cast<std::size_t>(row * window + column);
+                        const auto to = w * pixels + static_cast<std::size_t>(moved(row, column, window));
+                        for (std::size_t c = 0; c < classes; ++c)
+                            worst = std::max(worst,
+                                             std::abs(before[from * classes + c] - after[to * classes + c]));
+                    }
+                }
+            }
+            return worst;
+        };
+        CHECK(difference(before_all, answers("all")) < 1e-5f);
+        CHECK(difference(before_none, answers("none")) > 1e-3f);
+        if (turn == 0) {
+            CHECK(difference(before_mirror, answers("mirror")) < 1e-5f);
+        } else {
+            CHECK(difference(before_mirror, answers("mirror")) > 1e-3f);
+        }
+    }
+}

@@ -28,7 +28,8 @@ TEST_CASE("maps, confidences, scores and pictures of all ranks have the bytes of
     SyntheticScene scene(1111, 903);
 
     predict::MapProducts together = test::products_for(folder / "together.tif");
-    together.confidence = together.scores = true;
+    together.confidence = together.entropy = together.scores = true;
+    together.smallest_region = 8;
     together.quicklook_edge = 300;
     const predict::SceneReport report = test::predict_synthetic(scene, together, 96, 4, 200 * megabyte, all);
     CHECK(report.windows > 0);
@@ -46,9 +47,9 @@ TEST_CASE("maps, confidences, scores and pictures of all ranks have the bytes of
             INFO(together.files()[i].string());
             CHECK(test::bytes_of(together.files()[i]) == test::bytes_of(alone.files()[i]));
         }
-        // Four products each, and the class names of both maps; no temporaries.
+        // Five products each, and the class names of both maps; no temporaries.
         const auto files = std::distance(std::filesystem::directory_iterator(folder), {});
-        CHECK(files == 2 * 4 + 2);
+        CHECK(files == 2 * 5 + 2);
     }
     all.barrier();
 }

@@ -1,4 +1,4 @@
-#include "predict/map_writer.hpp"
+#include "predict/map_products.hpp"
 
 #include <signal.h>
 #include <sys/resource.h>
@@ -43,24 +43,25 @@ TEST_CASE(
     const test::TemporaryFolder folder;
     SyntheticScene scene(401, 533);
     MapProducts products = test::products_for(folder.path() / "map.tif");
-    products.confidence = products.scores = true;
+    products.confidence = products.entropy = products.scores = true;
     const auto self = comm::self_communicator();
     test::predict_synthetic(scene, products, 64, 4, 500 * megabyte, *self);
 
     const raster::Grid grid = test::scene_grid(scene);
-    std::vector<std::uint8_t> map_mask, confidence_mask, scores_mask;
+    std::vector<std::uint8_t> map_mask, confidence_mask, entropy_mask, scores_mask;
     const auto map = read_all<std::uint8_t>(products.map, grid, map_mask);
     const auto confidence = read_all<std::uint8_t>(products.confidence_path(), grid, confidence_mask);
+    const auto entropy = read_all<std::uint8_t>(products.entropy_path(), grid, entropy_mask);
     const auto scores = read_all<float>(products.scores_path(), grid, scores_mask);
     const std::array<std::uint8_t, 3> ids{7, 2, 0};
-    std::int64_t wrong = 0, invalid = 0;
+    std::int64_t wrong = 0, invalid = 0, doubts = 0;
     std::array<std::int64_t, 3> seen{};
     for (std::int64_t i = 0; i < grid.width * grid.height; ++i) {
         const auto pixel = static_cast<std::size_t>(i);
         const bool valid = scene.any_valid(i / grid.width, i % grid.width);
         if (!valid) ++invalid;
         if (valid != (map_mask[pixel] != 0) || valid != (confidence_mask[pixel] != 0) ||
-            valid != (scores_mask[pixel] != 0)) {
+            valid != (entropy_mask[pixel] != 0) || valid != (scores_mask[pixel] != 0)) {
             ++wrong;
             continue;
         }
@@ -71,9 +72,14 @@ TEST_CASE(
         if (map[pixel] != ids[best]) ++wrong;
         if (confidence[pixel] != std::lround(score[best] * 100)) ++wrong;
         if (std::abs(score[0] + score[1] + score[2] - 1) > 1e-5f) ++wrong;
+        double doubt = 0;
+        for (int c = 0; c < 3; ++c) doubt -= score[c] > 0 ? score[c] * std::log(score[c]) / std::log(3.0) : 0;
+        if (std::abs(entropy[pixel] - 100 * doubt) > 0.5 + 1e-3) ++wrong;
+        doubts += entropy[pixel] > 10 && entropy[pixel] < 90;
     }
     CHECK(wrong == 0);
     CHECK(invalid > 1000);
+    CHECK(doubts > 1000);
     for (const std::int64_t count : seen) CHECK(count > 1000);
 
     const raster::RasterInfo info = raster::describe(products.map);
@@ -81,6 +87,46 @@ TEST_CASE(
     CHECK(raster::same_crs(info.grid.crs, grid.crs));
     CHECK(info.category_names[7] == "building");
     CHECK(info.palette[2] == std::array<int, 4>{0, 200, 0, 255});
+}
+
+TEST_CASE("small regions leave the map and nothing else") {
+    const test::TemporaryFolder folder;
+    SyntheticScene scene(300, 260);
+    const raster::Grid grid = test::scene_grid(scene);
+    const auto self = comm::self_communicator();
+    MapProducts plain = test::products_for(folder.path() / "plain.tif");
+    MapProducts sieved = test::products_for(folder.path() / "sieved.tif");
+    plain.scores = sieved.scores = true;
+    sieved.smallest_region = 12;
+    std::vector<std::uint8_t> before_mask, after_mask;
+    for (const MapProducts* products : {&plain, &sieved})
+        test::predict_synthetic(scene, *products, 64, 4, 500 * megabyte, *self);
+    const auto before = read_all<std::uint8_t>(plain.map, grid, before_mask);
+    const auto after = read_all<std::uint8_t>(sieved.map, grid, after_mask);
+    CHECK(before_mask == after_mask);
+    CHECK(before != after);
+    CHECK(test::bytes_of(plain.scores_path()) == test::bytes_of(sieved.scores_path()));
+    // Lone pixels: no neighbour to the four sides has their class.
+    const auto lone = [&](const std::vector<std::uint8_t>& map, const std::vector<std::uint8_t>& mask) {
+        std::int64_t count = 0;
+        for (std::int64_t y = 1; y + 1 < grid.height; ++y) {
+            for (std::int64_t x = 1; x + 1 < grid.width; ++x) {
+                const auto at = [&](std::int64_t row, std::int64_t column) {
+                    return static_cast<std::size_t>(row * grid.width + column);
+                };
+                bool alone = mask[at(y, x)] != 0, neighbours = false;
+                for (const std::size_t other : {at(y - 1, x), at(y + 1, x), at(y, x - 1), at(y, x + 1)}) {
+                    neighbours = neighbours || mask[other] != 0;
+                    alone = alone && (mask[other] == 0 || map[other] != map[at(y, x)]);
+                }
+                count += alone && neighbours ? 1 : 0;
+            }
+        }
+        return count;
+    };
+    CHECK(lone(before, before_mask) > 20);
+    CHECK(lone(after, after_mask) == 0);
+    CHECK(raster::describe(sieved.map).category_names[7] == "building");
 }
 
 TEST_CASE("outputs that exist are refused before any work unless they may be replaced") {
