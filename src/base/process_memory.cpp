@@ -1,5 +1,7 @@
 #include "base/process_memory.hpp"
 
+#include <malloc.h>
+
 #include <fstream>
 #include <string>
 
@@ -15,6 +17,15 @@ ProcessMemory process_memory() {
         if (line.starts_with("VmHWM:")) memory.peak = kilobytes();
     }
     return memory;
+}
+
+void return_large_blocks_at_once() {
+    mallopt(M_MMAP_THRESHOLD, 128 << 10);
+    mallopt(M_TRIM_THRESHOLD, 1 << 20);
+}
+
+void return_freed_memory() {
+    malloc_trim(0);
 }
 
 }  // namespace terrane

@@ -46,25 +46,29 @@ std::int64_t windows_in(const WindowGrid& grid, const Block& block) {
     return grid.rows.windows_of(block.rows).size() * grid.columns.windows_of(block.columns).size();
 }
 
-std::vector<MemoryItem> memory_of(const WindowGrid& grid, const std::vector<SourceModality>& modalities,
-                                  std::int64_t classes, const MemoryNeeds& needs, Range columns) {
-    const std::int64_t window = grid.rows.layout().window;
-    const auto width = static_cast<std::size_t>(columns.size());
-    return {{"process", needs.process},
-            {"network", needs.network},
-            {"raster cache", needs.raster_cache},
-            {"reading", reading_bytes(modalities)},
-            {"windows", WindowBatch::bytes(modalities, window, needs.batch) *
-                            static_cast<std::size_t>(needs.batches_ahead)},
-            {"input rows", WindowFeeder::row_bytes(modalities, grid, columns)},
-            {"blending", BlendAccumulator::bytes(columns.size(), window, classes)},
-            {"output rows", width * needs.output_row}};
-}
-
 std::size_t total(const std::vector<MemoryItem>& items) {
     std::size_t sum = 0;
     for (const MemoryItem& item : items) sum += item.bytes;
     return sum;
+}
+
+std::vector<MemoryItem> memory_of(const WindowGrid& grid, const std::vector<SourceModality>& modalities,
+                                  std::int64_t classes, const MemoryNeeds& needs, Range columns) {
+    const std::int64_t window = grid.rows.layout().window;
+    const auto width = static_cast<std::size_t>(columns.size());
+    std::vector<MemoryItem> passing{{"reading", reading_bytes(modalities)},
+                                    {"windows", WindowBatch::bytes(modalities, window, needs.batch) *
+                                                    static_cast<std::size_t>(needs.batches_ahead)},
+                                    {"input rows", WindowFeeder::row_bytes(modalities, grid, columns)},
+                                    {"blending", BlendAccumulator::bytes(columns.size(), window, classes)},
+                                    {"output rows", width * needs.output_row}};
+    std::vector<MemoryItem> items{
+        {"process", needs.process}, {"network", needs.network}, {"raster cache", needs.raster_cache}};
+    const std::size_t computing = total(passing);
+    items.insert(items.end(), passing.begin(), passing.end());
+    // When the map is put together the scene has passed, and its memory is free again.
+    if (needs.assembly > computing) items.push_back({"putting together", needs.assembly - computing});
+    return items;
 }
 
 constexpr double megabyte = 1024 * 1024;

@@ -15,6 +15,7 @@ struct MemoryNeeds {
     std::size_t process = 0;       ///< bytes of the process before prediction
     std::size_t network = 0;       ///< parameters, program, staging
     std::size_t raster_cache = 0;  ///< GDAL's block cache
+    std::size_t assembly = 0;      ///< of putting the map together, beside the raster cache
     std::size_t output_row = 0;    ///< bytes per pixel and row that wait to be written
     std::int64_t batch = 1;
     std::int64_t batches_ahead = 2;  ///< batches in memory at once

@@ -55,6 +55,7 @@ ScenePlan plan_scene(const SceneSource& source, const WindowClassifier& classifi
     needs.budget = static_cast<std::size_t>(-agreed[1]);
     needs.network = settings.network_bytes;
     needs.raster_cache = std::clamp(needs.budget / 8, least_cache, most_cache);
+    needs.assembly = assembly_bytes;
     needs.output_row = products.row_bytes();
     needs.batch = classifier.batch();
     needs.batches_ahead = batches_in_memory;
@@ -72,6 +73,7 @@ SceneReport predict_scene(SceneSource& source, const raster::Grid& grid, WindowC
     const double start = now();
     TERRANE_ASSERT(static_cast<std::int64_t>(products.classes.size()) == classifier.classes(),
                    "{} classes in the map, {} in the network", products.classes.size(), classifier.classes());
+    return_large_blocks_at_once();
     raster::limit_raster_cache(plan.raster_cache);
     std::string owner = process_tag();
     communicator.broadcast(owner, 0);
@@ -112,7 +114,11 @@ SceneReport predict_scene(SceneSource& source, const raster::Grid& grid, WindowC
     const double own_seconds = now() - start;
     std::array<double, 3> sums{static_cast<double>(state.windows), state.waited_seconds, own_seconds};
     communicator.sum(sums);
-    if (communicator.rank() == 0) assemble_products(products, grid, blocks, folder, working);
+    if (communicator.rank() == 0) {
+        raster::limit_raster_cache(std::min(plan.raster_cache, assembly_cache));
+        return_freed_memory();
+        assemble_products(products, grid, blocks, folder, working);
+    }
     std::array<std::int64_t, 1> peak{static_cast<std::int64_t>(process_memory().peak)};
     communicator.max(peak);
 
