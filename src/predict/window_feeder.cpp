@@ -154,7 +154,8 @@ void WindowFeeder::read_piecewise(std::size_t m, Range rows, std::byte* values, 
     const std::size_t pixel = modality.pixel_bytes() - 1;
     const auto height = static_cast<std::size_t>(rows.size() / scale);
     const auto width = static_cast<std::size_t>(columns_.size() / scale);
-    const std::int64_t step = std::max(most_pixels_at_once / rows.size() / scale, std::int64_t{1}) * scale;
+    const std::int64_t columns = std::min(most_pixels_at_once / rows.size(), most_columns_at_once);
+    const std::int64_t step = std::max(columns / scale, std::int64_t{1}) * scale;
     for (std::int64_t first = columns_.begin; first < columns_.end; first += step) {
         const std::int64_t end = std::min(first + step, columns_.end);
         const auto part = static_cast<std::size_t>((end - first) / scale);

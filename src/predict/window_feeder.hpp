@@ -41,6 +41,9 @@ class WindowFeeder {
     /// The source is asked for at most about this many reference pixels at once, so that its own buffers stay
     /// small.
     static constexpr std::int64_t most_pixels_at_once = std::int64_t{1} << 20;
+    /// And no wider than this: under a long strip of the scene a raster of another CRS, turned by a few degrees,
+    /// is read from a rectangle many times as high as the strip.
+    static constexpr std::int64_t most_columns_at_once = 2048;
 
     /// Bytes held for the rows of a block, beside the batches.
     static std::size_t row_bytes(const std::vector<SourceModality>& modalities, const WindowGrid& grid,
