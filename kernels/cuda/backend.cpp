@@ -1,21 +1,38 @@
 #include "cuda/backend.hpp"
 
+#include <nvtx3/nvToolsExt.h>
+
+#include "cuda/feed.hpp"
 #include "cuda/flat_kernels.hpp"
+#include "cuda/host_wait.hpp"
 #include "cuda/libraries.hpp"
 #include "cuda/make_kernels.hpp"
+#include "cuda/nccl_sums.hpp"
 #include "cuda/recording.hpp"
 #include "cuda/runtime.hpp"
-#include "cuda/sample_kernels.hpp"
+#include "cuda/sum_stream.hpp"
+#include "cuda/versions.hpp"
 
 namespace terrane::cuda {
 
 namespace {
+
+// As nvidia-smi writes it.
+std::string text_of(const cudaUUID_t& uuid) {
+    std::string text = "GPU";
+    for (int i = 0; i < 16; ++i) {
+        if (i == 0 || i == 4 || i == 6 || i == 8 || i == 10) text += '-';
+        text += fmt::format("{:02x}", static_cast<unsigned char>(uuid.bytes[i]));
+    }
+    return text;
+}
 
 class CudaBackend final : public device::Backend {
   public:
     explicit CudaBackend(const cudaDeviceProp& properties)
         : description_(fmt::format("{}, compute capability {}.{}, {} GB", properties.name, properties.major,
                                    properties.minor, properties.totalGlobalMem >> 30)),
+          id_(text_of(properties.uuid)),
           libraries_(compute_.queue(), properties.name) {}
 
     std::string name() const override { return "cuda"; }
@@ -37,7 +54,20 @@ class CudaBackend final : public device::Backend {
     }
 
     device::FlatKernels& flat_kernels() override { return flat_; }
-    device::SampleKernels& sample_kernels() override { return sample_; }
+    device::SampleKernels& sample_kernels() override { return feed_; }
+
+    std::string device_id() const override { return id_; }
+    device::Buffer allocate_staging(std::size_t bytes) override { return allocate_pinned(bytes); }
+    std::shared_ptr<device::Collectives> connect(const device::DeviceGroup& group) override {
+        auto calls = make_nccl_calls();
+        if (!calls) return nullptr;
+        const auto sums = std::make_shared<NcclSums>(
+            std::move(calls), std::make_unique<CudaSumStream>(compute_.queue()), group);
+        host_wait_.set_check([known = std::weak_ptr(sums)](std::chrono::duration<double> waited) {
+            if (const auto alive = known.lock()) alive->check(waited);
+        });
+        return sums;
+    }
 
     bool shares_host_memory() const override { return false; }
     void copy_to_device(std::byte* device, const std::byte* host, std::size_t bytes) override {
@@ -45,16 +75,36 @@ class CudaBackend final : public device::Backend {
     }
     void copy_to_host(std::byte* host, const std::byte* device, std::size_t bytes) override {
         if (bytes == 0) return;
+        // The driver itself waits with memory that is not pinned; what other ranks may hold up is waited for
+        // here.
+        if (host_wait_.is_checked()) synchronise();
+        copy_to_host_later(host, device, bytes);
+        synchronise();
+    }
+    void copy_to_host_later(std::byte* host, const std::byte* device, std::size_t bytes) override {
+        if (bytes == 0) return;
+        ++cuda::work_counts().launches;
         TERRANE_CUDA_CHECK(
             cudaMemcpyAsync(host, device, bytes, cudaMemcpyDeviceToHost, compute_.queue().stream));
-        compute_.synchronise();
     }
     void copy_on_device(std::byte* to, const std::byte* from, std::size_t bytes) override {
         if (bytes == 0) return;
+        ++cuda::work_counts().launches;
         TERRANE_CUDA_CHECK(
             cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, compute_.queue().stream));
     }
-    void synchronise() override { compute_.synchronise(); }
+    void synchronise() override {
+        if (host_wait_.is_checked()) ++cuda::work_counts().host_waits;  // else Stream::synchronise counts
+        host_wait_.until([this] { return compute_.is_done(); }, [this] { compute_.synchronise(); });
+    }
+    device::WorkCounts work_counts() const override { return cuda::work_counts(); }
+    std::optional<std::size_t> memory_left() const override {
+        std::size_t left = 0, all = 0;
+        TERRANE_CUDA_CHECK(cudaMemGetInfo(&left, &all));
+        return left;
+    }
+    void enter_phase(const char* name) override { nvtxRangePushA(name); }
+    void leave_phase() override { nvtxRangePop(); }
 
     std::unique_ptr<Recording> record(const std::function<void()>& work) override {
         return capture(compute_.queue(), work);
@@ -64,16 +114,32 @@ class CudaBackend final : public device::Backend {
     static constexpr std::size_t upload_half = std::size_t{32} << 20;
 
     std::string description_;
+    std::string id_;
     Stream compute_;
+    HostWait host_wait_;
     UploadRing uploads_{upload_half};
     Libraries libraries_;
     FlatKernels flat_{compute_.queue(), *this};
-    SampleKernels sample_{compute_.queue(), *this};
+    Feed feed_{compute_.queue()};
 };
 
 }  // namespace
 
-std::unique_ptr<device::Backend> make_cuda_backend() {
+namespace {
+
+/// Of the driver; 0 where there is none.
+void require_driver() {
+    int driver = 0, runtime = 0;
+    TERRANE_CUDA_CHECK(cudaDriverGetVersion(&driver));
+    TERRANE_CUDA_CHECK(cudaRuntimeGetVersion(&runtime));
+    if (driver > 0)
+        require_version({"NVIDIA's driver", of_cuda(runtime), of_cuda(driver), Compatibility::same_major});
+}
+
+}  // namespace
+
+std::unique_ptr<device::Backend> make_cuda_backend(int local_rank) {
+    require_driver();
     int devices = 0;
     const cudaError_t status = cudaGetDeviceCount(&devices);
     if (status != cudaSuccess || devices == 0) {
@@ -82,8 +148,11 @@ std::unique_ptr<device::Backend> make_cuda_backend() {
                                 status != cudaSuccess ? cudaGetErrorString(status) : "the driver shows none"),
                     "Run 'nvidia-smi' on this node; in a Slurm job ask for --gpus; or use --device cpu.");
     }
+    const int device = local_rank % devices;
+    TERRANE_CUDA_CHECK(cudaSetDevice(device));
+    require_library_versions();
     cudaDeviceProp properties;
-    TERRANE_CUDA_CHECK(cudaGetDeviceProperties(&properties, 0));
+    TERRANE_CUDA_CHECK(cudaGetDeviceProperties(&properties, device));
     return std::make_unique<CudaBackend>(properties);
 }
 

@@ -40,6 +40,10 @@ std::unique_ptr<device::OpPlan> make_product_plan(const ops::MatMul& op, const d
                                                   const std::shared_ptr<Products>& products,
                                                   std::string& reason);
 
+/// Throws Error E0718 if the cuDNN that was loaded is not for the headers of this build. By
+/// cudnn_version.cpp.
+void require_cudnn_version();
+
 // By cudnn_plans.cpp, or by no_cudnn.cpp where the frontend's headers are missing: then every op is refused.
 std::shared_ptr<Convolutions> make_convolutions(Queue queue, const std::string& device_name,
                                                 EngineChoices& choices);

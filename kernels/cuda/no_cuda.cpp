@@ -4,7 +4,7 @@
 
 namespace terrane::cuda {
 
-std::unique_ptr<device::Backend> make_cuda_backend() {
+std::unique_ptr<device::Backend> make_cuda_backend(int) {
     throw Error(ExitCode::device_unavailable, 712, "This terrane was built without CUDA.",
                 "Use --device cpu, or build where nvcc is on PATH with -DTERRANE_CUDA=ON.");
 }

@@ -10,6 +10,9 @@ class CapturedGraph final : public device::Backend::Recording {
   public:
     /// Takes over the graph.
     CapturedGraph(cudaGraph_t graph, Queue queue) : queue_(queue) {
+        std::size_t nodes = 0;
+        TERRANE_CUDA_CHECK(cudaGraphGetNodes(graph, nullptr, &nodes));
+        nodes_ = static_cast<std::int64_t>(nodes);
         const cudaError_t status = cudaGraphInstantiate(&executable_, graph, 0);
         static_cast<void>(cudaGraphDestroy(graph));
         TERRANE_CUDA_CHECK(status);
@@ -18,16 +21,22 @@ class CapturedGraph final : public device::Backend::Recording {
     CapturedGraph(const CapturedGraph&) = delete;
     CapturedGraph& operator=(const CapturedGraph&) = delete;
 
-    void replay() override { TERRANE_CUDA_CHECK(cudaGraphLaunch(executable_, queue_.stream)); }
+    void replay() override {
+        ++work_counts().launches;
+        work_counts().replayed += nodes_;
+        TERRANE_CUDA_CHECK(cudaGraphLaunch(executable_, queue_.stream));
+    }
 
   private:
     Queue queue_;
+    std::int64_t nodes_ = 0;
     cudaGraphExec_t executable_ = nullptr;
 };
 
 }  // namespace
 
 std::unique_ptr<device::Backend::Recording> capture(Queue queue, const std::function<void()>& work) {
+    const device::WorkCounts before = work_counts();  // what is recorded is not launched
     TERRANE_CUDA_CHECK(cudaStreamBeginCapture(queue.stream, cudaStreamCaptureModeThreadLocal));
     cudaGraph_t graph = nullptr;
     try {
@@ -39,6 +48,7 @@ std::unique_ptr<device::Backend::Recording> capture(Queue queue, const std::func
         throw;
     }
     TERRANE_CUDA_CHECK(cudaStreamEndCapture(queue.stream, &graph));
+    work_counts().launches = before.launches;
     return std::make_unique<CapturedGraph>(graph, queue);
 }
 

@@ -31,7 +31,13 @@ void check(cudaError_t status, const char* call) {
         "See the driver's log (dmesg, nvidia-smi -q); after a device fault the process must be restarted.");
 }
 
+device::WorkCounts& work_counts() {
+    static device::WorkCounts counts;
+    return counts;
+}
+
 void check_launch() {
+    ++work_counts().launches;
     TERRANE_CUDA_CHECK(cudaGetLastError());
 }
 
@@ -42,7 +48,14 @@ Stream::~Stream() {
     static_cast<void>(cudaStreamDestroy(stream_));
 }
 void Stream::synchronise() const {
+    ++work_counts().host_waits;
     TERRANE_CUDA_CHECK(cudaStreamSynchronize(stream_));
+}
+bool Stream::is_done() const {
+    const cudaError_t status = cudaStreamQuery(stream_);
+    if (status == cudaErrorNotReady) return false;
+    check(status, "cudaStreamQuery");
+    return true;
 }
 
 Event::Event() {
@@ -54,13 +67,22 @@ Event::~Event() {
 void Event::record(Queue queue) {
     TERRANE_CUDA_CHECK(cudaEventRecord(event_, queue.stream));
 }
+void Event::hold_up(Queue queue) const {
+    TERRANE_CUDA_CHECK(cudaStreamWaitEvent(queue.stream, event_));
+}
 void Event::wait() const {
+    // Waiting where nothing is left to wait for is none.
+    const cudaError_t status = cudaEventQuery(event_);
+    if (status == cudaSuccess) return;
+    if (status != cudaErrorNotReady) check(status, "cudaEventQuery");
+    ++work_counts().host_waits;
     TERRANE_CUDA_CHECK(cudaEventSynchronize(event_));
 }
 
 device::Buffer allocate_device(std::size_t bytes, Queue queue) {
     if (bytes == 0) return {};
     void* block = nullptr;
+    ++work_counts().allocations;
     const cudaError_t status = cudaMalloc(&block, bytes);
     if (status == cudaErrorMemoryAllocation) {
         cudaGetLastError();
@@ -76,6 +98,7 @@ device::Buffer allocate_device(std::size_t bytes, Queue queue) {
 device::Buffer allocate_pinned(std::size_t bytes) {
     if (bytes == 0) return {};
     void* block = nullptr;
+    ++work_counts().allocations;
     const cudaError_t status = cudaMallocHost(&block, bytes);
     if (status == cudaErrorMemoryAllocation) {
         cudaGetLastError();
@@ -106,6 +129,7 @@ void UploadRing::copy(std::byte* device, const std::byte* host, std::size_t byte
         const std::size_t piece = std::min(bytes, half_bytes_);
         std::byte* const aside = claim(piece, queue);
         std::memcpy(aside, host, piece);
+        ++work_counts().launches;
         TERRANE_CUDA_CHECK(cudaMemcpyAsync(device, aside, piece, cudaMemcpyHostToDevice, queue.stream));
         device += piece;
         host += piece;

@@ -6,11 +6,15 @@
 
 #include "cuda/queue.hpp"
 #include "device/buffer.hpp"
+#include "device/work_counts.hpp"
 
 namespace terrane::cuda {
 
 /// Throws Error E0714 with the call's text and CUDA's own words if the call failed; E0710 if memory is short.
 void check(cudaError_t status, const char* call);
+
+/// What this process has asked of its device so far; not synchronised: one thread at a time queues work.
+device::WorkCounts& work_counts();
 
 /// Owner of a stream that does not wait for the default one.
 class Stream {
@@ -23,6 +27,8 @@ class Stream {
     Queue queue() const { return {stream_}; }
     /// Returns when everything queued has finished.
     void synchronise() const;
+    /// Whether it has. Throws Error E0714 if it failed.
+    bool is_done() const;
 
   private:
     cudaStream_t stream_ = nullptr;
@@ -37,6 +43,9 @@ class Event {
     Event& operator=(const Event&) = delete;
 
     void record(Queue queue);
+    /// What is put in the queue from now on waits until the place recorded last is reached; so recording anew
+    /// does not move what waits already.
+    void hold_up(Queue queue) const;
     void wait() const;
 
   private:

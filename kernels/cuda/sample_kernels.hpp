@@ -1,7 +1,8 @@
 #pragma once
 
 #include "cuda/queue.hpp"
-#include "device/backend.hpp"
+#include "device/memory.hpp"
+#include "device/sample_kernels.hpp"
 
 namespace terrane::cuda {
 
@@ -11,7 +12,7 @@ class SampleKernels final : public device::SampleKernels {
   public:
     /// `memory` serves allocation and copies, and must outlive this; nothing is allocated before the first
     /// use.
-    SampleKernels(Queue queue, device::Backend& memory) : queue_(queue), memory_(memory) {}
+    SampleKernels(Queue queue, device::Memory& memory) : queue_(queue), memory_(memory) {}
 
     void assemble(const device::ModalitySample& sample, const device::SampleTransform& transform) override;
     void assemble_labels(const TensorView& tile, const device::SampleTransform& transform,
@@ -23,7 +24,7 @@ class SampleKernels final : public device::SampleKernels {
     std::byte* staging(std::size_t bytes);
 
     Queue queue_;
-    device::Backend& memory_;
+    device::Memory& memory_;
     device::Buffer staging_;
 };
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <map>
 
+#include "app/gpu_watch.hpp"
 #include "base/log.hpp"
 #include "base/printable.hpp"
 #include "raster/gdal_library.hpp"
@@ -69,6 +70,8 @@ void show_banner(const Invocation& invocation, const std::string& run) {
     banner.master = world.master();
     banner.libraries = {"gdal " + raster::gdal_version(), "hdf5 " + tiles::hdf5_version()};
     banner.places = places_of(invocation);
+    // Only a run that uses them speaks of GPUs; doctor lists them anyway.
+    if (world.rank() == 0 && invocation.config().runtime.device == "cuda") banner.gpus = gpu_lines();
     banner.environment = message_layer_variables();
     banner.threads = invocation.cores().threads;
     banner.binding = invocation.cores().binding;

@@ -47,8 +47,9 @@ tiles::Picture draw_prediction(const tiles::Manifest& manifest, const tiles::Til
 
 }  // namespace
 
-RunRecords::RunRecords(const config::Config& config, const tiles::TileStore& store, report::RunFolder& folder)
-    : config_(config), store_(store), folder_(folder) {
+RunRecords::RunRecords(const config::Config& config, const tiles::TileStore& store, report::RunFolder& folder,
+                       const GpuWatch& gpu)
+    : config_(config), store_(store), folder_(folder), gpu_(gpu) {
     if (config.report.tensorboard) {
         attempt([&] { events_ = std::make_unique<tensorboard::EventFile>(folder.path() / "tb"); });
     }
@@ -104,17 +105,32 @@ void RunRecords::write_row() {
     row.io_wait = sum_.seconds > 0 ? sum_.io_wait / sum_.seconds : 0;
     row.seconds /= count;
     attempt([&] { folder_.step(row); });
-    to_tensorboard([&](tensorboard::EventFile& events) {
-        events.scalars(row.step,
-                       std::array<tensorboard::Scalar, 6>{{{"train/loss", row.loss},
-                                                           {"train/lr", row.learning_rate},
-                                                           {"train/grad_norm", row.gradient_norm},
-                                                           {"train/tiles_per_second", row.tiles_per_second},
-                                                           {"train/io_wait", row.io_wait},
-                                                           {"train/epoch", static_cast<double>(row.epoch)}}});
-    });
+    std::vector<tensorboard::Scalar> scalars = {{"train/loss", row.loss},
+                                                {"train/lr", row.learning_rate},
+                                                {"train/grad_norm", row.gradient_norm},
+                                                {"train/tiles_per_second", row.tiles_per_second},
+                                                {"train/io_wait", row.io_wait},
+                                                {"train/epoch", static_cast<double>(row.epoch)}};
+    add_gpu(scalars);
+    to_tensorboard([&](tensorboard::EventFile& events) { events.scalars(row.step, scalars); });
     sum_ = {};
     steps_ = samples_ = 0;
+}
+
+void RunRecords::add_gpu(std::vector<tensorboard::Scalar>& scalars) {
+    // The driver's counters are means over a sixth of a second or more.
+    const auto now = std::chrono::steady_clock::now();
+    if (now < next_reading_) return;
+    next_reading_ = now + std::chrono::seconds(10);
+    const nvml::Reading gpu = gpu_.read();
+    const auto add = [&](const char* name, const auto& value, double scale) {
+        if (value) scalars.push_back({name, static_cast<double>(*value) * scale});
+    };
+    add("gpu/busy_percent", gpu.busy, 1);
+    add("gpu/memory_GiB", gpu.memory_used, 1.0 / (1 << 30));
+    add("gpu/temperature_C", gpu.temperature, 1);
+    add("gpu/power_W", gpu.power, 1);
+    add("gpu/clock_MHz", gpu.clock, 1);
 }
 
 void RunRecords::on_evaluation(const train::EvaluationReport& report) {

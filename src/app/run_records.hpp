@@ -3,6 +3,7 @@
 #include <functional>
 #include <memory>
 
+#include "app/gpu_watch.hpp"
 #include "config/config.hpp"
 #include "report/canvas.hpp"
 #include "report/run_folder.hpp"
@@ -16,8 +17,10 @@ namespace terrane::app {
 /// (docs/observing.md). What can't be written is warned about, and the training goes on.
 class RunRecords final : public train::TrainingObserver {
   public:
-    /// All of it outlives the records. `store` holds the tiles that are evaluated, as split val.
-    RunRecords(const config::Config& config, const tiles::TileStore& store, report::RunFolder& folder);
+    /// All of it outlives the records. `store` holds the tiles that are evaluated, as split val; `gpu` is
+    /// rank 0's.
+    RunRecords(const config::Config& config, const tiles::TileStore& store, report::RunFolder& folder,
+               const GpuWatch& gpu);
 
     void on_start(const train::RunReport& report) override;
     void on_step(const train::StepReport& report) override;
@@ -28,6 +31,8 @@ class RunRecords final : public train::TrainingObserver {
 
   private:
     void write_row();
+    /// What the GPU's sensors say, every ten seconds.
+    void add_gpu(std::vector<tensorboard::Scalar>& scalars);
     void show_scores(const train::EvaluationReport& report);
     void show_confusion(const train::EvaluationReport& report);
     void show_predictions(const train::EvaluationReport& report);
@@ -38,9 +43,11 @@ class RunRecords final : public train::TrainingObserver {
     const config::Config& config_;
     const tiles::TileStore& store_;
     report::RunFolder& folder_;
+    const GpuWatch& gpu_;
     std::unique_ptr<tensorboard::EventFile> events_;  ///< none: not wanted, or it failed
     std::string protocol_;
     bool failing_ = false;
+    std::chrono::steady_clock::time_point next_reading_ = std::chrono::steady_clock::now();
 
     // Sums since the last row of steps.csv.
     report::StepRecord sum_;

@@ -26,9 +26,10 @@ std::vector<std::string> class_names(const config::Config& config) {
 
 }  // namespace
 
-TrainingConsole::TrainingConsole(const Invocation& invocation, report::RunFolder* folder)
+TrainingConsole::TrainingConsole(const Invocation& invocation, report::RunFolder* folder, GpuWatch& gpu)
     : invocation_(invocation),
       folder_(folder),
+      gpu_(gpu),
       console_(progress_kind(invocation)),
       stragglers_(invocation.world()) {}
 
@@ -92,6 +93,7 @@ void TrainingConsole::on_step(const train::StepReport& step) {
     progress.epoch_seconds_left = per_step * static_cast<double>(progress.steps - progress.step);
     progress.total_seconds_left = per_step * static_cast<double>(run_.total_steps - step.step);
     console_.progress(progress);
+    if (const std::string line = gpu_.line(); !line.empty()) console_.line(line);
 }
 
 void TrainingConsole::report_straggler() {

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <filesystem>
 
+#include "app/gpu_watch.hpp"
 #include "app/straggler_watch.hpp"
 #include "app/verb.hpp"
 #include "report/console.hpp"
@@ -16,8 +17,8 @@ namespace terrane::app {
 /// only takes part in what is collective.
 class TrainingConsole final : public train::TrainingObserver {
   public:
-    /// `folder` is null on all ranks but 0.
-    TrainingConsole(const Invocation& invocation, report::RunFolder* folder);
+    /// `folder` is null on all ranks but 0; `gpu` outlives this.
+    TrainingConsole(const Invocation& invocation, report::RunFolder* folder, GpuWatch& gpu);
 
     void on_start(const train::RunReport& report) override;
     void on_step(const train::StepReport& report) override;
@@ -41,6 +42,7 @@ class TrainingConsole final : public train::TrainingObserver {
 
     const Invocation& invocation_;
     report::RunFolder* folder_;
+    GpuWatch& gpu_;
     report::Console console_;
     StragglerWatch stragglers_;
     train::RunReport run_;

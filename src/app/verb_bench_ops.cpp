@@ -27,7 +27,7 @@ std::vector<bench::OpCase> cases_of(const Invocation& invocation, DType compute)
 
 ExitCode run_bench_ops(Invocation& invocation) {
     const DType compute = train::compute_type(invocation.text("precision", "fp32"));
-    const auto backend = choose_backend(invocation.config().runtime.device);
+    const auto backend = choose_backend(invocation, invocation.config().runtime);
     const bench::OpsResult result =
         bench::measure_ops(*backend, cases_of(invocation, compute), compute,
                            static_cast<int>(invocation.integer("repetitions", 10)));

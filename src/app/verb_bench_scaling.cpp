@@ -70,7 +70,9 @@ ExitCode run_bench_scaling(Invocation& invocation) {
         config.train.batch = batch;
         config.train.global_batch = batch * world.size();
     }
-    const auto backend = choose_backend(config.runtime.device);
+    const auto backend = choose_backend(invocation, config.runtime);
+    const DeviceSums device_sums(invocation, config, *backend);
+    options.device_sums = device_sums.get();
     const Tiles tiles = open_tiles(invocation, config);
     const ScratchFolder scratch(config.runtime.out, invocation.communicator());
     const bench::ScalingResult result = bench::measure_scaling(

@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "app/gpu_watch.hpp"
 #include "app/output.hpp"
 #include "app/verb.hpp"
 #include "base/file.hpp"
@@ -52,14 +53,13 @@ std::string limit_text(int resource, std::int64_t unit, const char* unit_name) {
     return fmt::format("{}{}", static_cast<std::int64_t>(limit.rlim_cur) / unit, unit_name);
 }
 
-int nvidia_gpus() {
-    std::error_code missing;
-    int count = 0;
-    for (fs::directory_iterator entry("/proc/driver/nvidia/gpus", missing), end; !missing && entry != end;
-         entry.increment(missing)) {
-        ++count;
-    }
-    return count;
+std::string describe_gpus() {
+    const std::vector<std::string> lines = gpu_lines();
+    if (lines.empty())
+        return "gpu      none seen: libnvidia-ml.so.1, a part of NVIDIA's driver, can't be used\n";
+    std::string text;
+    for (const std::string& line : lines) text += "gpu      " + line + "\n";
+    return text;
 }
 
 struct DiskSpeed {
@@ -147,12 +147,7 @@ ExitCode run_doctor(Invocation& invocation) {
         "gdal     {}, {}\n", raster::gdal_version(),
         missing.empty() ? "all needed drivers" : fmt::format("without {}", fmt::join(missing, ", ")));
     text += fmt::format("hdf5     {}\n", tiles::hdf5_version());
-    const int gpus = nvidia_gpus();
-    text += gpus == 0 ? "gpu      none seen; terrane computes on the CPU\n"
-                      : fmt::format(
-                            "gpu      {} NVIDIA seen, but the CUDA backend has few ops so far: terrane "
-                            "computes on the CPU\n",
-                            gpus);
+    text += describe_gpus();
 
     const std::string out = invocation.config().runtime.out;
     const fs::path folder = out.empty() ? fs::path(".") : fs::path(out);

@@ -86,7 +86,7 @@ std::optional<Scored> score_checkpoint(const Invocation& invocation) {
         config.model = description->model;
     }
 
-    const auto backend = choose_backend(config.runtime.device);
+    const auto backend = choose_backend(invocation, config.runtime);
     const std::int64_t batch = config.eval.batch > 0 ? config.eval.batch : 4;
     graph::ParameterStore parameters(
         *backend, nets::build_network(config.model, config.loss,

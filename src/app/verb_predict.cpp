@@ -244,7 +244,7 @@ ExitCode run_predict(Invocation& invocation) {
     show_banner(invocation, "");
     for (const std::string& name : choice.withheld) log::info("modality {} is withheld", name);
 
-    const auto backend = choose_backend(choice.config.runtime.device);
+    const auto backend = choose_backend(invocation, choice.config.runtime);
     predict::NetworkClassifier classifier(design_of(choice.config, model), *backend);
     train::load_model(weights, classifier.parameters(), *backend);
     classifier.parameters_changed();

@@ -106,6 +106,17 @@ void print_plan(const Invocation& invocation, const fs::path& folder, const tile
               plan.first_step);
 }
 
+/// `plan` is of a device that has memory of its own; if that turns out to be short all the same, it is shown.
+std::unique_ptr<train::Trainer> make_trainer(const train::TrainingSetup& setup,
+                                             const train::MemoryPlan& plan) {
+    try {
+        return std::make_unique<train::Trainer>(setup);
+    } catch (const Error& error) {
+        if (error.number() != 710 || plan.parts.empty()) throw;
+        throw error.with_context(fmt::format("planned per rank, in MB: {}", plan.text()));
+    }
+}
+
 ExitCode run_train(Invocation& invocation) {
     const auto began = std::chrono::steady_clock::now();
     const signals::StopRequest stop;
@@ -115,7 +126,8 @@ ExitCode run_train(Invocation& invocation) {
     if (config.runtime.overwrite) config.train.resume = "never";
 
     const std::size_t budget = memory_budget(config.runtime, invocation.world().local_size());
-    const auto backend = choose_backend(config.runtime.device);
+    const auto backend = choose_backend(invocation, config.runtime);
+    const DeviceSums device_sums(invocation, config, *backend);
     const tiles::TileStore store(config.data.tiles);
     store.require(config);
     invocation.world().require_equal("tile store", store.identity());
@@ -135,6 +147,7 @@ ExitCode run_train(Invocation& invocation) {
                                folder / "ckpt",
                                observers,
                                process_memory().resident};
+    setup.device_sums = device_sums.get();
     if (invocation.has("feature-cache")) setup.features = fs::path(config.data.tiles) / "features";
     setup.stop_requested = [&] { return stop.signal() != 0; };
     setup.stop_cause = [&] { return signals::name_of(stop.signal()); };
@@ -142,20 +155,27 @@ ExitCode run_train(Invocation& invocation) {
         setup.deadline = began + std::chrono::duration_cast<std::chrono::steady_clock::duration>(
                                      std::chrono::duration<double>(config.runtime.max_time));
     }
-    train::Trainer trainer(setup);
-    train::require_memory(setup, trainer.plan().memory, budget);
+    // A device with memory of its own is asked before anything is allocated there.
+    const std::optional<std::size_t> device_memory = backend->memory_left();
+    train::MemoryPlan plan;
+    if (device_memory) plan = train::require_device_memory(setup, *device_memory);
+    const std::unique_ptr<train::Trainer> made = make_trainer(setup, plan);
+    train::Trainer& trainer = *made;
+    train::require_memory(setup, trainer.plan().memory, budget,
+                          device_memory ? train::MemoryScope::host : train::MemoryScope::all);
     trainer.prepare();
     print_plan(invocation, folder, store, trainer.plan(), budget);
     if (config.runtime.dry_run) return ExitCode::done;
 
+    GpuWatch gpu(backend->device_id());
     std::unique_ptr<report::RunFolder> run;
     std::unique_ptr<RunRecords> records;
     if (invocation.world().rank() == 0) {
         run = std::make_unique<report::RunFolder>(folder, invocation.resolved(), description_of(invocation));
-        records = std::make_unique<RunRecords>(invocation.config(), store, *run);
+        records = std::make_unique<RunRecords>(invocation.config(), store, *run, gpu);
         observers.targets.push_back(records.get());
     }
-    TrainingConsole console(invocation, run.get());
+    TrainingConsole console(invocation, run.get(), gpu);
     observers.targets.push_back(&console);
     const bool stopped = trainer.run() == train::Trainer::Outcome::stopped_early;
     if (records != nullptr) records->finish();

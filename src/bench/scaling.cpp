@@ -55,7 +55,9 @@ ScalingResult measure_scaling(config::Config config, data::TileSource& source, c
     config.optim.warmup_steps = 0;
     TimedCommunicator timed(communicator);
     StepClock clock(options.warm_up, timed);
-    train::Trainer trainer({config, source, nullptr, backend, timed, scratch, clock});
+    train::TrainingSetup setup{config, source, nullptr, backend, timed, scratch, clock};
+    setup.device_sums = options.device_sums;
+    train::Trainer trainer(setup);
     trainer.prepare();
     trainer.run();
 

@@ -14,6 +14,7 @@ namespace terrane::bench {
 struct ScalingOptions {
     int warm_up = 3;
     int steps = 10;
+    device::Collectives* device_sums = nullptr;  ///< TrainingSetup::device_sums
 };
 
 struct ScalingResult {

@@ -155,6 +155,13 @@ nlohmann::json step_object(const device::Backend& backend, const StepOptions& op
     json["planned_bytes"] = result.planned_bytes;
     json["arena_bytes"] = result.arena_bytes;
     json["measured_bytes"] = result.measured_bytes;
+    const auto per_step = [&](std::int64_t count) {
+        return static_cast<double>(count) / static_cast<double>(result.seconds.size());
+    };
+    json["per_step"] = {{"launches", per_step(result.work.launches)},
+                        {"replayed_work_items", per_step(result.work.replayed)},
+                        {"host_waits", per_step(result.work.host_waits)},
+                        {"allocations", per_step(result.work.allocations)}};
     for (const NodeSeconds& node : result.nodes) {
         json["nodes"].push_back({{"name", node.name},
                                  {"op", node.op},
@@ -201,6 +208,7 @@ void require_memory(const recipe::Design& design, device::Backend& backend, std:
 
 StepResult measure_step(device::Backend& backend, const StepOptions& options) {
     const std::size_t before = process_memory().resident;
+    const std::optional<std::size_t> left_before = backend.memory_left();
     device::SingleRank alone;
     const recipe::Design design = design_of(options);
     require_memory(design, backend, options.budget);
@@ -221,15 +229,17 @@ StepResult measure_step(device::Backend& backend, const StepOptions& options) {
     fill_inputs(options, backend, *training);
     training->parameters_changed();
 
+    device::WorkCounts warm;
     for (int step = 0; step < options.warm_up + options.steps; ++step) {
         if (step == options.warm_up) {
+            warm = backend.work_counts();
             for (const recipe::Part& part : parts) part.program->enable_profile(options.per_node);
         }
         const double begin = now();
         training->run({.seed = 1,
                        .step = step,
                        .batch = options.inputs.batch,
-                       .fill = [](std::int64_t) {},
+                       .fill = [](std::int64_t) { return 0; },
                        .passed = [](std::int64_t, const graph::LossTotals&) {},
                        .update =
                            [&](const graph::LossTotals& totals) {
@@ -240,7 +250,10 @@ StepResult measure_step(device::Backend& backend, const StepOptions& options) {
         backend.synchronise();
         if (step >= options.warm_up) result.seconds.push_back(now() - begin);
     }
-    result.measured_bytes = process_memory().peak - before;
+    result.work = backend.work_counts() - warm;
+    const std::optional<std::size_t> left = backend.memory_left();
+    result.measured_bytes =
+        left && left_before ? *left_before - std::min(*left, *left_before) : process_memory().peak - before;
     if (options.per_node) result.nodes = node_seconds(parts, options.steps);
     return result;
 }

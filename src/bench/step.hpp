@@ -40,7 +40,10 @@ struct StepResult {
     std::size_t arena_bytes =
         0;  ///< of all programs: activations, gradients of activations, saved, workspace
     std::size_t planned_bytes = 0;  ///< parameters, gradients, moments, states, packed weights, inputs, arena
-    std::size_t measured_bytes = 0;  ///< growth of the process's peak resident memory from before planning
+    /// From before planning: growth of the process's peak resident memory, or of what is taken of a device's
+    /// own memory at the end (a step allocates nothing, so that is the peak).
+    std::size_t measured_bytes = 0;
+    device::WorkCounts work{};  ///< of all timed steps together
     std::vector<NodeSeconds> nodes;
 };
 

@@ -12,7 +12,7 @@ struct Failure {
     std::string text;
 
     /// The message layer's own complaint, which is as a rule the consequence of something else.
-    bool is_secondary() const { return number == 801 || number == 802; }
+    bool is_secondary() const { return number == 801 || number == 802 || number == 806; }
 };
 /// Error keeps its text and code; anything else is an internal error (E0001) or a lack of memory (E0002),
 /// exit 1.

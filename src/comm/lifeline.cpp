@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <future>
 #include <utility>
 
 #include "base/error.hpp"
@@ -25,6 +26,8 @@ std::chrono::milliseconds beat_interval(std::chrono::duration<double> limit) {
     const auto tenth = std::chrono::duration_cast<std::chrono::milliseconds>(limit / 10);
     return std::clamp(tenth, std::chrono::milliseconds(20), std::chrono::milliseconds(1000));
 }
+
+constexpr auto last_act_time = std::chrono::seconds(1);
 
 // Standard error must not become a log of its own.
 constexpr std::size_t lines_on_terminal = 5;
@@ -139,6 +142,11 @@ void Lifeline::set_activity(std::function<std::string()> activity) {
     activity_ = std::move(activity);
 }
 
+void Lifeline::set_last_act(std::function<void()> last_act) {
+    const std::lock_guard lock(mutex_);
+    last_act_ = std::move(last_act);
+}
+
 bool Lifeline::is_first_of_host(int from_rank) const {
     const Member& self = party_.members[static_cast<std::size_t>(own_rank())];
     for (int rank = from_rank; rank < own_rank(); ++rank) {
@@ -214,6 +222,20 @@ void Lifeline::end_processes_here(const std::vector<int>& ranks) {
 }
 
 void Lifeline::leave(int exit_code) {
+    std::function<void()> last_act;
+    {
+        const std::lock_guard lock(mutex_);
+        last_act = last_act_;
+    }
+    if (last_act) {
+        const auto done = std::make_shared<std::promise<void>>();
+        std::future<void> waited = done->get_future();
+        std::thread([last_act, done] {
+            last_act();
+            done->set_value();
+        }).detach();
+        waited.wait_for(last_act_time);
+    }
     // Neither destructors nor buffers: the main thread may hold any lock.
     ::_exit(exit_code);
 }

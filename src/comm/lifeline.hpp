@@ -52,6 +52,9 @@ class Lifeline {
     void set_report_folder(const std::filesystem::path& folder);
     /// Describes what the rank works on; called from another thread at any time until it is replaced.
     void set_activity(std::function<std::string()> activity);
+    /// Called from the lifeline's thread right before it ends the process, which waits a second for it; must
+    /// not hold on to anything that may be gone by then. An empty function takes it back.
+    void set_last_act(std::function<void()> last_act);
 
   protected:
     Lifeline(Party party, FlightRecord& record, Launcher launcher,
@@ -86,7 +89,7 @@ class Lifeline {
                               const std::vector<RankEvidence>& evidence);
     /// Ranks that no longer answer can't end themselves.
     void end_processes_here(const std::vector<int>& ranks);
-    [[noreturn]] static void leave(int exit_code);
+    [[noreturn]] void leave(int exit_code);
 
     Party party_;
     FlightRecord& record_;
@@ -100,6 +103,7 @@ class Lifeline {
     bool leaving_ = false;
     std::filesystem::path report_folder_;
     std::function<std::string()> activity_;
+    std::function<void()> last_act_;
 
   private:
     void run();

@@ -189,6 +189,10 @@ void World::set_activity(std::function<std::string()> activity) {
     if (state_->lifeline) state_->lifeline->set_activity(std::move(activity));
 }
 
+void World::set_last_act(std::function<void()> last_act) {
+    if (state_->lifeline) state_->lifeline->set_last_act(std::move(last_act));
+}
+
 double World::waited() const {
     return state_->record.waited();
 }

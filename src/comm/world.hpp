@@ -64,6 +64,9 @@ class World {
     void set_report_folder(const std::filesystem::path& folder);
     void set_step(std::int64_t step);
     void set_activity(std::function<std::string()> activity);
+    /// Called from another thread right before the process is ended because a rank is lost: see
+    /// Lifeline::set_last_act.
+    void set_last_act(std::function<void()> last_act);
     /// Seconds this rank has waited in collectives so far.
     double waited() const;
 

@@ -17,6 +17,8 @@ struct Runtime {
     std::uint64_t seed = 0;
     std::string deterministic = "run";  ///< run: equal bits for equal rank and thread counts; ranks: for any
     std::string device = "auto";        ///< auto, cpu, cuda, ref
+    std::string device_sums = "auto";   ///< sums over ranks of device memory: auto (NCCL where it is), host
+    bool share_device = false;          ///< ranks may use one GPU together
     std::string progress = "auto";      ///< auto, bar, line, none
     double collective_timeout = 1800;   ///< seconds
     double heartbeat_timeout = 30;      ///< seconds without a sign of life after which a rank is lost

@@ -65,6 +65,12 @@ TableOf<Runtime> runtime() {
         .one_of({"run", "ranks"});
     table.option("device", &Runtime::device, "auto: the best there is")
         .one_of({"auto", "cpu", "cuda", "ref"});
+    table
+        .option("device_sums", &Runtime::device_sums,
+                "how ranks sum what lies in their GPUs; auto: by NCCL where every rank has a GPU of its own")
+        .one_of({"auto", "host"});
+    table.option("share_device", &Runtime::share_device,
+                 "let ranks use one GPU together: for tests, it is slower than one rank");
     table.option("progress", &Runtime::progress, "auto: a bar on a terminal, else a line every few seconds")
         .one_of({"auto", "bar", "line", "none"});
     table

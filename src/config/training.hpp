@@ -36,6 +36,7 @@ struct Train {
     std::int64_t prefetch = 4;           ///< batches the feeder reads ahead
     std::int64_t max_bad_steps = 10;     ///< updates in a row that may be left out because they are not finite, less one
     std::int64_t virtual_shards = 8;     ///< with runtime.deterministic = "ranks": parts of the global batch
+    std::string gradient_sums = "fp32";  ///< fp32, bf16: the type in which GPUs sum gradients over ranks
     std::string recompute = "none";      ///< none, blocks: activations inside a block are computed again for backward
 };
 

@@ -80,6 +80,10 @@ TableOf<Train> train() {
         .at_least(1)
         .at_most(4096);
     table
+        .option("gradient_sums", &Train::gradient_sums,
+                "type in which GPUs sum gradients over ranks; bf16 halves what travels and rounds to 8 bits")
+        .one_of({"fp32", "bf16"});
+    table
         .option("recompute", &Train::recompute,
                 "blocks: activations inside a block are computed again for backward: less memory, more time")
         .one_of({"none", "blocks"});

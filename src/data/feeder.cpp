@@ -90,7 +90,7 @@ void Feeder::read_slot(std::int64_t batch, Slot& slot) {
     }
 }
 
-void Feeder::next(const InputSlots& slots) {
+void Feeder::prepare(const InputSlots& slots) {
     TERRANE_ASSERT(order_.batches() < 0 || first_batch_ + taken_ < order_.batches(),
                    "the order ends after {} batches", order_.batches());
     const Slot& slot = ring_[static_cast<std::size_t>(taken_) % ring_.size()];
@@ -103,7 +103,9 @@ void Feeder::next(const InputSlots& slots) {
         }
         if (read_ <= taken_) std::rethrow_exception(failure_);
     }
+    kernels_.begin(slots.labels.data);
     assemble(slot, slots);
+    kernels_.end(slots.labels.data);
     current_ = slot.samples;  // equal sizes: copies values only
     {
         const std::lock_guard lock(mutex_);

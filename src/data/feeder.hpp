@@ -40,9 +40,16 @@ class Feeder {
     Feeder& operator=(const Feeder&) = delete;
 
     /// Assembles the next batch. Rethrows what stopped the reading thread: an Error names tile and file.
-    void next(const InputSlots& slots);
+    void next(const InputSlots& slots) {
+        prepare(slots);
+        hand_over(slots);
+    }
+    /// The same in two parts. prepare() may be called while work still reads other slots; work queued after
+    /// hand_over() reads these.
+    void prepare(const InputSlots& slots);
+    void hand_over(const InputSlots& slots) { kernels_.use(slots.labels.data); }
 
-    /// The samples of the last batch, for messages; valid until next().
+    /// The samples of the last batch prepared, for messages; valid until the next one.
     std::span<const SampleDraw> current() const { return current_; }
     /// Total time that next() has waited for the reading thread.
     double wait_seconds() const { return wait_seconds_; }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <span>
 
@@ -24,6 +25,15 @@ class Collectives {
     /// Buckets are started in the same order on every rank.
     virtual Ticket start_sum(std::span<float> values) = 0;
     virtual void wait(Ticket ticket) = 0;
+
+    /// Whether sums are work in the backend's queue: values lie in its memory, calls return at once, what is
+    /// queued later sees the sums, and a recording holds them like any other work.
+    virtual bool are_queued() const { return false; }
+    /// Asked again and again while the host waits for queued sums, for `waited` so far. Throws an Error if
+    /// they can't come to an end any more.
+    virtual void check(std::chrono::duration<double> /*waited*/) {}
+    /// Ends queued sums that wait for other ranks; from any thread. Nothing can be summed afterwards.
+    virtual void give_up() noexcept {}
 };
 
 /// One rank alone: every sum is what it was.

@@ -13,6 +13,8 @@ class PlanningBackend final : public Backend {
 
     std::string name() const override { return backend_.name(); }
     std::string description() const override { return backend_.description(); }
+    std::string device_id() const override { return backend_.device_id(); }
+    bool shares_host_memory() const override { return backend_.shares_host_memory(); }
     /// Address space of the host; pages that nobody writes cost nothing.
     Buffer allocate(std::size_t bytes) override { return allocate_host(bytes); }
     std::unique_ptr<OpPlan> make_plan(const PlanRequest& request) override {

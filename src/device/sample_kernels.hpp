@@ -47,6 +47,14 @@ class SampleKernels {
   public:
     virtual ~SampleKernels() = default;
 
+    /// Samples may be brought to the device beside the work that is queued for it. Between begin() and end()
+    /// they go to the slot that lies at `slot`, as soon as no work reads it any more; work queued after use()
+    /// finds it whole, and reads no other slot. Calls outside of begin() and end() are in order with all
+    /// work.
+    virtual void begin(const std::byte* /*slot*/) {}
+    virtual void end(const std::byte* /*slot*/) {}
+    virtual void use(const std::byte* /*slot*/) {}
+
     /// Bilinear sampling among valid pixels (their weights renormalised; nearest when the transform maps
     /// pixel centres onto pixel centres, so that untouched samples stay exact); positions outside the tile
     /// are invalid.

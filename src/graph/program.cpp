@@ -19,15 +19,16 @@ constexpr unsigned char guard_pattern = 0xA5;
 }  // namespace
 
 Program::Program(ProgramPlan plan, device::Backend& backend, ParameterStore& store,
-                 device::Collectives& collectives)
+                 device::Collectives& collectives, int input_slots)
     : plan_(std::move(plan)),
       backend_(backend),
       store_(store),
       collectives_(backend, collectives),
       arena_(backend.allocate(plan_.arena.bytes)),
-      inputs_(backend.allocate(plan_.input_bytes)),
+      inputs_(backend.allocate(static_cast<std::size_t>(input_slots) * plan_.input_bytes)),
       persistent_(backend.allocate(plan_.persistent_bytes)),
-      state_(backend.allocate(sizeof(device::StepState))) {
+      state_(backend.allocate(sizeof(device::StepState))),
+      slots_(1) {
     store_.adopt(plan_.graph);
     for (const GradientTensor& gradient : plan_.schedule.gradients) {
         gradients_.push_back({nullptr, plan_.graph.value(gradient.of).spec});
@@ -51,6 +52,10 @@ Program::Program(ProgramPlan plan, device::Backend& backend, ParameterStore& sto
         const bool forward = (run != nullptr && run->run == ForwardStep::Run::first) ||
                              (exchange != nullptr && exchange->direction == ExchangeStep::Direction::forward);
         if (forward) forward_steps_ = i + 1;
+    }
+    while (slots_.size() < static_cast<std::size_t>(input_slots)) {
+        std::vector<NodeMemory> nodes = nodes_of_slot(slots_.size());
+        slots_.emplace_back().nodes = std::move(nodes);
     }
     tickets_.reserve(plan_.schedule.steps.size());
     profile_.resize(plan_.graph.nodes.size());
@@ -110,8 +115,27 @@ void Program::bind_nodes() {
         memory.forward_exchange = needs.forward_exchange;
         memory.backward_exchange = needs.backward_exchange;
         if (plan_.schedule.recomputation.repeats(index)) bind_second_run(index, memory);
-        nodes_.push_back(std::move(memory));
+        slots_[0].nodes.push_back(std::move(memory));
     }
+}
+
+std::vector<Program::NodeMemory> Program::nodes_of_slot(std::size_t slot) const {
+    const auto move = [&](TensorView& view) {
+        const bool is_input = view.data >= inputs_.data() && view.data < inputs_.data() + plan_.input_bytes;
+        if (is_input) view.data += slot * plan_.input_bytes;
+    };
+    std::vector<NodeMemory> nodes = slots_[0].nodes;
+    for (NodeMemory& memory : nodes) {
+        for (TensorView& view : memory.inputs) move(view);
+        for (TensorView& view : memory.backward_inputs) move(view);
+        for (TensorView& view : memory.again_inputs) move(view);
+    }
+    return nodes;
+}
+
+void Program::choose_inputs(int slot) {
+    TERRANE_ASSERT(slot >= 0 && slot < input_slots(), "slot {} of {}", slot, input_slots());
+    slot_ = static_cast<std::size_t>(slot);
 }
 
 TensorView Program::late_view_of(ValueId id) const {
@@ -140,7 +164,7 @@ void Program::bind_second_run(int index, NodeMemory& memory) const {
 }
 
 void Program::bind_backward(const BackwardStep& step) {
-    NodeMemory& memory = nodes_[static_cast<std::size_t>(step.node)];
+    NodeMemory& memory = slots_[0].nodes[static_cast<std::size_t>(step.node)];
     if (!memory.input_gradients.empty()) return;  // the second phase shares the first one's binding
     for (std::size_t i = 0; i < step.output_terms.size(); ++i) {
         device::GradientTerms terms;
@@ -162,10 +186,13 @@ void Program::bind_backward(const BackwardStep& step) {
     }
 }
 
-TensorView Program::input(const std::string& name) const {
+TensorView Program::input(const std::string& name, int slot) const {
     for (std::size_t i = 0; i < plan_.graph.values.size(); ++i) {
         const Value& value = plan_.graph.values[i];
-        if (value.kind == ValueKind::input && value.name == name) return view_of({static_cast<int>(i)});
+        if (value.kind != ValueKind::input || value.name != name) continue;
+        TensorView view = view_of({static_cast<int>(i)});
+        view.data += static_cast<std::size_t>(slot) * plan_.input_bytes;
+        return view;
     }
     TERRANE_ASSERT(false, "the program has no input '{}'", name);
     return {};
@@ -186,27 +213,33 @@ TensorView Program::output(const std::string& name) const {
 }
 
 void Program::parameters_changed(Changed changed) {
-    for (std::size_t n = 0; n < nodes_.size(); ++n) {
-        if (changed == Changed::trained && !nodes_[n].is_trained) continue;
-        plan_.schedule.plans[n]->on_parameters_changed(nodes_[n].parameters, nodes_[n].persistent);
+    const std::vector<NodeMemory>& nodes = slots_[0].nodes;  // parameters lie where they lie for all slots
+    for (std::size_t n = 0; n < nodes.size(); ++n) {
+        if (changed == Changed::trained && !nodes[n].is_trained) continue;
+        plan_.schedule.plans[n]->on_parameters_changed(nodes[n].parameters, nodes[n].persistent);
     }
 }
 
 void Program::run_forward(const device::StepState& state) {
     poison_arena();
     announce(state);
-    run_steps(recorded_forward_, forward_steps_, {});
+    const device::NamedPhase phase(backend_, "forward");
+    run_steps(slots_[slot_].forward, forward_steps_, {});
 }
 
 void Program::run_training(const device::StepState& state, MicroStep micro_step) {
     TERRANE_ASSERT(plan_.graph.mode == device::Mode::training, "run_training of an inference graph");
     poison_arena();
     announce(state);
-    tickets_.clear();
-    run_steps(recorded_training_[micro_step.first ? 1 : 0][micro_step.last ? 1 : 0],
-              plan_.schedule.steps.size(), micro_step);
+    const device::NamedPhase phase(backend_, "forward and backward");
+    run_steps(slots_[slot_].training[micro_step.first ? 1 : 0][micro_step.last ? 1 : 0],
+              plan_.schedule.steps.size() + 1, micro_step);
+}
+
+void Program::await_buckets() {
     const double begin = profiling_ ? now() : 0;
     for (const auto ticket : tickets_) collectives_.wait(ticket);
+    tickets_.clear();
     if (profiling_) collective_seconds_ += now() - begin;
 }
 
@@ -219,7 +252,13 @@ const device::StepState* Program::state_on_device() const {
 }
 
 void Program::run_steps(RecordedSteps& recorded, std::size_t count, MicroStep micro_step) {
-    const auto run = [&](std::size_t position) { run_step(position, micro_step); };
+    const auto run = [&](std::size_t position) {
+        try {
+            run_step(position, micro_step);
+        } catch (const Error& error) {
+            throw error.with_context(place_of(position));
+        }
+    };
     if (profiling_ || plan_.guard_bytes > 0) {  // both look at the steps one by one
         for (std::size_t i = 0; i < count; ++i) run(i);
         return;
@@ -228,13 +267,32 @@ void Program::run_steps(RecordedSteps& recorded, std::size_t count, MicroStep mi
         backend_, count, [&](std::size_t position) { return is_collective(position); }, run);
 }
 
+std::string Program::place_of(std::size_t position) const {
+    const auto of_node = [&](int index, const char* what) {
+        const Node& node = plan_.graph.nodes[static_cast<std::size_t>(index)];
+        return fmt::format("{} of {} ({})", what, node.name, ops::name_of(node.op));
+    };
+    if (position == plan_.schedule.steps.size()) return "end of the gradient sums";
+    const Step& step = plan_.schedule.steps[position];
+    if (const auto* forward = std::get_if<ForwardStep>(&step)) return of_node(forward->node, "forward pass");
+    if (const auto* backward = std::get_if<BackwardStep>(&step))
+        return of_node(backward->node, "backward pass");
+    if (const auto* exchange = std::get_if<ExchangeStep>(&step))
+        return of_node(exchange->node, "sum over the ranks");
+    if (const auto* bucket = std::get_if<StartBucketStep>(&step))
+        return fmt::format("sum of gradients {} to {}", bucket->offset, bucket->offset + bucket->length);
+    return "sum of gradient terms";
+}
+
 bool Program::is_collective(std::size_t position) const {
-    if (collectives_.size() == 1) return false;
+    if (collectives_.size() == 1 || collectives_.are_queued()) return false;
+    if (position == plan_.schedule.steps.size()) return true;  // await_buckets()
     const Step& step = plan_.schedule.steps[position];
     return std::holds_alternative<ExchangeStep>(step) || std::holds_alternative<StartBucketStep>(step);
 }
 
 void Program::run_step(std::size_t position, MicroStep micro_step) {
+    if (position == plan_.schedule.steps.size()) return await_buckets();
     const Step& step = plan_.schedule.steps[position];
     set_guards(static_cast<int>(position));
     const double begin = profiling_ ? now() : 0;
@@ -265,7 +323,7 @@ void Program::run_step(std::size_t position, MicroStep micro_step) {
 }
 
 void Program::run(const ForwardStep& step) {
-    const NodeMemory& memory = nodes_[static_cast<std::size_t>(step.node)];
+    const NodeMemory& memory = node(step.node);
     device::ForwardArguments arguments;
     const bool again = step.run == ForwardStep::Run::again;
     arguments.inputs = again ? memory.again_inputs : memory.inputs;
@@ -281,14 +339,14 @@ void Program::run(const ForwardStep& step) {
 
 void Program::run(const ExchangeStep& step) {
     if (collectives_.size() == 1) return;
-    const NodeMemory& memory = nodes_[static_cast<std::size_t>(step.node)];
+    const NodeMemory& memory = node(step.node);
     const std::int64_t count = step.direction == ExchangeStep::Direction::forward ? memory.forward_exchange
                                                                                   : memory.backward_exchange;
     collectives_.sum(std::span<double>(memory.exchange, static_cast<std::size_t>(count)));
 }
 
 void Program::run(const BackwardStep& step, MicroStep micro_step) {
-    NodeMemory& memory = nodes_[static_cast<std::size_t>(step.node)];
+    NodeMemory& memory = node(step.node);
     for (std::size_t i = 0; i < memory.input_gradients.size(); ++i) {
         const BackwardStep::Target& target = step.input_targets[i];
         const bool adds = target.parameter.index >= 0 && !micro_step.first;
@@ -317,17 +375,46 @@ void Program::run(const SumTermsStep& step, int position) {
     step.plan->forward(arguments);
 }
 
-LossTotals Program::losses() const {
+LossTotals Program::totals_of(std::span<const double> values) const {
     LossTotals totals;
     for (std::size_t i = 0; i < plan_.graph.losses.size(); ++i) {
-        double values[2] = {0, 0};
-        const ValueId id = plan_.graph.losses[i];
-        backend_.copy_to_host(reinterpret_cast<std::byte*>(values), view_of(id).data, sizeof(values));
-        const ops::Op& op = plan_.graph.nodes[static_cast<std::size_t>(plan_.graph.value(id).producer)].op;
-        totals.sum += ops::loss_weight_of(op) * values[0];
+        const Value& loss = plan_.graph.value(plan_.graph.losses[i]);
+        const ops::Op& op = plan_.graph.nodes[static_cast<std::size_t>(loss.producer)].op;
+        totals.sum += ops::loss_weight_of(op) * values[2 * i];
         if (i == 0) totals.normaliser = values[1];
     }
     return totals;
+}
+
+LossTotals Program::losses() const {
+    std::vector<double> values(2 * plan_.graph.losses.size());
+    for (std::size_t i = 0; i < plan_.graph.losses.size(); ++i) {
+        backend_.copy_to_host(reinterpret_cast<std::byte*>(&values[2 * i]),
+                              view_of(plan_.graph.losses[i]).data, 2 * sizeof(double));
+    }
+    return totals_of(values);
+}
+
+void Program::reserve_losses(std::size_t places) {
+    const std::size_t bytes = places * 2 * sizeof(double) * plan_.graph.losses.size();
+    if (kept_losses_.bytes() < bytes) kept_losses_ = backend_.allocate_staging(bytes);
+}
+
+void Program::keep_losses(std::size_t place) {
+    const std::size_t bytes = 2 * sizeof(double) * plan_.graph.losses.size();
+    TERRANE_ASSERT((place + 1) * bytes <= kept_losses_.bytes(), "place {} for losses is not reserved", place);
+    std::byte* to = kept_losses_.data() + place * bytes;
+    for (const ValueId loss : plan_.graph.losses) {
+        backend_.copy_to_host_later(to, view_of(loss).data, 2 * sizeof(double));
+        to += 2 * sizeof(double);
+    }
+}
+
+LossTotals Program::kept_losses(std::size_t place) const {
+    const std::size_t count = 2 * plan_.graph.losses.size();
+    TERRANE_ASSERT((place + 1) * count * sizeof(double) <= kept_losses_.bytes(), "no losses in place {}",
+                   place);
+    return totals_of({reinterpret_cast<const double*>(kept_losses_.data()) + place * count, count});
 }
 
 void Program::poison_arena() {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <array>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -31,12 +33,17 @@ struct LossTotals {
 class Program {
   public:
     /// Allocates what the plan says. `store` must hold the graph's parameters (ParameterStore::adopt is
-    /// called here for its states). Backend, store and collectives must outlive the program.
+    /// called here for its states). Backend, store and collectives must outlive the program. `input_slots`:
+    /// how many sets of inputs there are; the program reads one while another is filled.
     Program(ProgramPlan plan, device::Backend& backend, ParameterStore& store,
-            device::Collectives& collectives);
+            device::Collectives& collectives, int input_slots = 1);
 
-    /// The slot of a named input; fill it before each run. Throws InternalError for an unknown name.
-    TensorView input(const std::string& name) const;
+    /// The place of a named input in a slot; fill it before each run. Throws InternalError for an unknown
+    /// name.
+    TensorView input(const std::string& name, int slot = 0) const;
+    int input_slots() const { return static_cast<int>(slots_.size()); }
+    /// Which slot the next runs read.
+    void choose_inputs(int slot);
     bool has_input(const std::string& name) const;
     /// A named output; valid until the next run.
     TensorView output(const std::string& name) const;
@@ -56,8 +63,16 @@ class Program {
 
     /// This rank's loss of the last run.
     LossTotals losses() const;
+    /// The same without waiting: after a run, keep_losses(place) queues the reading; after the backend's
+    /// next synchronise(), kept_losses(place) has it. Places are counted from 0 and reserved before, which
+    /// forgets what they held if there were fewer.
+    void reserve_losses(std::size_t places);
+    void keep_losses(std::size_t place);
+    LossTotals kept_losses(std::size_t place) const;
 
     const ProgramPlan& plan() const { return plan_; }
+    /// Bytes beside the ParameterStore and the optimizer.
+    std::size_t bytes() const { return plan_.bytes() + (slots_.size() - 1) * plan_.input_bytes; }
 
     /// Seconds spent per node since reset_profile(), forward and backward apart; measured only while enabled.
     struct NodeTime {
@@ -89,7 +104,17 @@ class Program {
         bool is_trained = false;  ///< whether any of the parameters is
     };
 
+    /// What depends on where the inputs lie.
+    struct Slot {
+        std::vector<NodeMemory> nodes;
+        RecordedSteps forward, training[2][2];  ///< training: [first][last]
+    };
+
     TensorView view_of(ValueId id) const;
+    /// Another slot's nodes, made from those of the first.
+    std::vector<NodeMemory> nodes_of_slot(std::size_t slot) const;
+    NodeMemory& node(int index) { return slots_[slot_].nodes[static_cast<std::size_t>(index)]; }
+    LossTotals totals_of(std::span<const double> values) const;
     /// Where a value lies from its block's second forward run on.
     TensorView late_view_of(ValueId id) const;
     void bind_second_run(int node, NodeMemory& memory) const;
@@ -99,10 +124,13 @@ class Program {
     /// Writes the step's state to where plans read it.
     void announce(const device::StepState& state);
     const device::StepState* state_on_device() const;
-    /// Runs the first `count` steps, recorded where possible.
+    /// Runs the first `count` steps, recorded where possible; the one behind the last of all is
+    /// await_buckets().
     void run_steps(RecordedSteps& recorded, std::size_t count, MicroStep micro_step);
     void run_step(std::size_t position, MicroStep micro_step);
-    /// Whether a step talks to other ranks, so that it can't be part of a recording.
+    void await_buckets();
+    std::string place_of(std::size_t position) const;  ///< for messages
+    /// Whether a step talks to other ranks by way of the host, so that it can't be part of a recording.
     bool is_collective(std::size_t position) const;
     void run(const ForwardStep& step);
     void run(const ExchangeStep& step);
@@ -118,12 +146,13 @@ class Program {
     ParameterStore& store_;
     StagedCollectives collectives_;
     device::Buffer arena_, inputs_, persistent_, state_;
-    std::vector<NodeMemory> nodes_;
+    std::vector<Slot> slots_;
+    std::size_t slot_ = 0;  ///< that runs read
+    device::Buffer kept_losses_;
     std::vector<TensorView> gradients_;
     std::vector<std::vector<TensorView>> sum_views_;  ///< per step
     std::vector<device::Collectives::Ticket> tickets_;
     std::size_t forward_steps_ = 0;
-    RecordedSteps recorded_forward_, recorded_training_[2][2];  ///< training: [first][last]
     bool profiling_ = false;
     std::vector<NodeTime> profile_;
     double collective_seconds_ = 0;

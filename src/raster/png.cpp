@@ -20,7 +20,10 @@ DatasetHandle dataset_of(std::int64_t width, std::int64_t height, std::int64_t c
     initialise_gdal();
     DatasetHandle memory(GDALCreate(GDALGetDriverByName("MEM"), "", static_cast<int>(width),
                                     static_cast<int>(height), static_cast<int>(channels), GDT_Byte, nullptr));
-    TERRANE_ASSERT(memory != nullptr, "no dataset in memory: {}", gdal_message());
+    if (memory == nullptr) {
+        throw Error(ExitCode::cannot_create, 903, fmt::format("a picture can't be made: {}.", gdal_message()),
+                    "Use a GDAL with the drivers MEM and PNG; terrane doctor names what is missing.");
+    }
     CPLErrorReset();
     if (GDALDatasetRasterIOEx(memory.get(), GF_Write, 0, 0, static_cast<int>(width), static_cast<int>(height),
                               const_cast<std::uint8_t*>(pixels.data()), static_cast<int>(width),

@@ -31,6 +31,7 @@ struct Design {
     std::int64_t micro_steps = 1;       ///< of a mini-batch, when training
     std::set<std::string> frozen = {};  ///< parameters that are not trained: graph/freeze.hpp
     Features features = Features::computed;
+    int input_slots = 1;  ///< sets of inputs, when training; recipes may have fewer: Training::input_slots()
     std::int64_t crop = 0;  ///< edge of the training samples; networks that cut maps cut them as training did
 };
 
@@ -60,8 +61,12 @@ struct MiniBatch {
     /// of a micro-step lie side by side.
     std::function<std::int64_t(std::int64_t micro_step)> order{};
 
-    std::function<void(std::int64_t micro_step)> fill;  ///< brings the samples into the input slots
-    /// Told the loss of every pass of a micro-step.
+    /// Brings the samples into an input slot; gives its number.
+    std::function<int(std::int64_t micro_step)> fill;
+    /// If set, called when a micro-step's work is queued: the time to bring the next samples into another
+    /// slot.
+    std::function<void(std::int64_t micro_step)> look_ahead{};
+    /// Told the loss of every pass of a micro-step, at the latest before the update.
     std::function<void(std::int64_t micro_step, const graph::LossTotals&)> passed;
     /// If set, every micro-step is a shard of its own: it begins with new gradients, which are not summed
     /// over the ranks, and ends with this call; what then becomes of them is the callee's part.
@@ -99,6 +104,9 @@ struct Part {
 /// Trains on one mini-batch after another; keeps nothing between them.
 class Training : public InputPorts {
   public:
+    /// How many sets of inputs there are. input() gives those of slot 0.
+    virtual int input_slots() const { return 1; }
+    virtual TensorView input_of_slot(const std::string& name, int /*slot*/) const { return input(name); }
     /// Optimizer updates per mini-batch.
     virtual std::int64_t updates() const = 0;
     virtual void run(const MiniBatch& batch) = 0;

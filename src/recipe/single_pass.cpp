@@ -5,36 +5,51 @@ namespace terrane::recipe {
 
 namespace {
 
-graph::Program program_of(const Design& design, const Machine& machine) {
+graph::Program program_of(const Design& design, const Machine& machine, int input_slots = 1) {
     graph::Graph graph = parameter_graph(design);
     if (design.features == Features::given) graph = graph::split_at_frozen(graph).rest;
     return {graph::plan_program(std::move(graph), machine.backend, design.plan), machine.backend,
-            machine.store, machine.collectives};
+            machine.store, machine.collectives, input_slots};
 }
 
 class SinglePassTraining final : public Training {
   public:
     SinglePassTraining(const Design& design, const Machine& machine)
-        : program_(program_of(design, machine)), micro_steps_(design.micro_steps) {}
+        : backend_(machine.backend),
+          program_(program_of(design, machine, design.input_slots)),
+          micro_steps_(design.micro_steps) {}
 
     TensorView input(const std::string& name) const override { return program_.input(name); }
+    int input_slots() const override { return program_.input_slots(); }
+    TensorView input_of_slot(const std::string& name, int slot) const override {
+        return program_.input(name, slot);
+    }
     std::int64_t updates() const override { return 1; }
     /// An update changes the trained parameters only; frozen ones stay packed.
     void parameters_changed() override {
         using Changed = graph::Program::Changed;
         program_.parameters_changed(updating_ ? Changed::trained : Changed::all);
     }
-    std::size_t bytes() const override { return program_.plan().bytes(); }
+    std::size_t bytes() const override { return program_.bytes(); }
     std::vector<Part> parts() override { return {{"", &program_, micro_steps_}}; }
 
     void run(const MiniBatch& batch) override {
+        program_.reserve_losses(static_cast<std::size_t>(batch.micro_steps));
+        for (std::int64_t m = 0; m < batch.micro_steps; ++m) {
+            program_.choose_inputs(batch.fill(m));
+            program_.run_training(batch.state(m, batch.step), batch.place(m));
+            program_.keep_losses(static_cast<std::size_t>(m));
+            if (batch.look_ahead) batch.look_ahead(m);
+            if (!batch.shard_done) continue;
+            backend_.synchronise();
+            batch.shard_done(m, program_.kept_losses(static_cast<std::size_t>(m)));
+        }
+        // Once per update the host waits; until here everything was only queued.
+        backend_.synchronise();
         graph::LossTotals sum;
         for (std::int64_t m = 0; m < batch.micro_steps; ++m) {
-            batch.fill(m);
-            program_.run_training(batch.state(m, batch.step), batch.place(m));
-            const graph::LossTotals totals = program_.losses();
+            const graph::LossTotals totals = program_.kept_losses(static_cast<std::size_t>(m));
             batch.passed(m, totals);
-            if (batch.shard_done) batch.shard_done(m, totals);
             sum.sum += totals.sum;
             sum.normaliser += totals.normaliser;
         }
@@ -44,6 +59,7 @@ class SinglePassTraining final : public Training {
     }
 
   private:
+    device::Backend& backend_;
     graph::Program program_;
     std::int64_t micro_steps_;
     bool updating_ = false;

@@ -63,6 +63,7 @@ struct Banner {
         environment;  ///< variables of the message layers that are set: "NCCL_DEBUG=INFO"
     int threads = 1;
     std::string binding;
+    std::vector<std::string> gpus;       ///< the driver, and a line for each GPU of rank 0's machine
     std::string device;                  ///< "cpu AVX-512, bf16"
     std::vector<std::string> libraries;  ///< "gdal 3.6.2"
 };

@@ -39,7 +39,7 @@ Trainer::Outcome Trainer::run() {
 // from their own answers (recipe::Training).
 void Trainer::step() {
     const auto begin = std::chrono::steady_clock::now();
-    const double waited_before = feeder_->wait_seconds();
+    const double waited_before = feed_.wait_seconds();
     fault::reached(fault::Place::step, state_.step + 1);
     StepReport report;
     skipped_in_step_ = 0;
@@ -57,10 +57,18 @@ void Trainer::step() {
              },
          .fill =
              [this](std::int64_t micro_step) {
-                 feeder_->next(slots_);
-                 const auto current = feeder_->current();
+                 const device::NamedPhase phase(setup_.backend, "samples");
+                 const int slot = feed_.take();
+                 const auto current = feed_.current();
                  if (features_ != nullptr) features_->fill(current);
                  draws_[static_cast<std::size_t>(micro_step)].assign(current.begin(), current.end());
+                 return slot;
+             },
+         .look_ahead =
+             [this](std::int64_t micro_step) {
+                 const bool is_last =
+                     state_.step + 1 == total_steps_ && micro_step + 1 == batches_.micro_steps;
+                 if (!is_last) feed_.look_ahead();
              },
          .passed =
              [this](std::int64_t micro_step, const graph::LossTotals& totals) {
@@ -79,7 +87,7 @@ void Trainer::step() {
     report.loss = updates > 0 ? report.loss / static_cast<double>(updates) : none;
     report.gradient_norm = updates > 0 ? report.gradient_norm / static_cast<double>(updates) : none;
     report.samples = batches_.global_batch();
-    report.io_wait = feeder_->wait_seconds() - waited_before;
+    report.io_wait = feed_.wait_seconds() - waited_before;
     seconds_of_step_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     report.seconds = seconds_of_step_;
     if (updates > 0) {
@@ -103,6 +111,7 @@ void Trainer::update(const graph::LossTotals& totals, StepReport& report) {
         order_faults(local);
     // Updates made before: what was left out does not count for bias corrections and freezing.
     const std::int64_t number = state_.step * training_->updates() + updates_in_step_ - state_.skipped;
+    const device::NamedPhase phase(setup_.backend, "update");
     const double norm = optimizer_.norm_of_sums(store_.gradient_values(), number);
     std::array<double, 5> global{local.sum, local.normaliser, wants_to_stop() ? 1.0 : 0.0,
                                  std::isfinite(norm) ? 0.0 : 1.0, good_states_.look() ? 0.0 : 1.0};

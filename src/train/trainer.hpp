@@ -21,6 +21,7 @@
 #include "train/divergence.hpp"
 #include "train/evaluator.hpp"
 #include "train/feature_cache.hpp"
+#include "train/input_feed.hpp"
 #include "train/model_description.hpp"
 #include "train/observer.hpp"
 #include "train/run_state.hpp"
@@ -42,6 +43,8 @@ struct TrainingSetup {
     std::size_t process_bytes = 0;  ///< resident before training begins; counted in the memory plan
     std::filesystem::path features =
         {};  ///< where FeatureCache keeps what frozen parts give; empty: it is not used
+    /// What passes sum with in device memory; null: with the communicator.
+    device::Collectives* device_sums = nullptr;
     /// Asked on every rank after each step and between the batches of an evaluation; the ranks stop together
     /// as soon as one says yes.
     std::function<bool()> stop_requested = [] { return false; };
@@ -121,17 +124,16 @@ class Trainer {
     graph::ParameterStore store_;
     device::SingleRank alone_;  ///< what a shard's passes exchange sums with
     std::unique_ptr<recipe::Training> training_;
-    data::InputSlots slots_;
+    InputFeed feed_;
     std::unique_ptr<Evaluator> evaluator_;
     double peak_rate_;  ///< optim.lr after optim.lr_scale
     optim::Schedule schedule_;
     optim::ParameterGroups groups_;
     optim::Optimizer optimizer_;
     optim::LossScale loss_scale_;
-    SavedStates good_states_;                ///< those after the last update that was made
-    std::unique_ptr<VirtualShards> shards_;  ///< null: sums over ranks are the message layer's
+    SavedStates good_states_;                 ///< those after the last update that was made
+    std::unique_ptr<VirtualShards> shards_;   ///< null: sums over ranks are the message layer's
     std::unique_ptr<FeatureCache> features_;  ///< null where the frozen part is computed in every step
-    std::unique_ptr<data::Feeder> feeder_;    ///< made by start_feeding(), at the step where the run begins
     std::string resumed_from_;
     std::int64_t updates_in_step_ = 0;  ///< made of the current mini-batch
     std::int64_t skipped_in_step_ = 0;

@@ -29,6 +29,11 @@ recipe::Design design_of(const TrainingSetup& setup, const data::BatchPlan& batc
             .compute = compute_type(config.train.precision),
             .plan = {.recompute = graph::recompute_from_name(config.train.recompute)},
             .micro_steps = batches.micro_steps,
+            // Kept features and shards go to the one slot there is.
+            .input_slots = !setup.backend.shares_host_memory() && setup.features.empty() &&
+                                   config.runtime.deterministic != "ranks"
+                               ? 2
+                               : 1,
             .crop = crop};
 }
 
@@ -75,7 +80,7 @@ Trainer::Trainer(const TrainingSetup& setup)
       design_(frozen_design()),
       store_(setup.backend, recipe::parameter_graph(design_)),
       training_(recipe::make_training(design_, {setup.backend, store_, exchange_of_passes()})),
-      slots_(input_slots(*training_, setup.training.layout())),
+      feed_(*training_, setup.training.layout()),
       evaluator_(make_evaluator(setup, batches_.batch, store_, exchange_of_passes())),
       peak_rate_(optim::effective_rate(config_.optim, ranks_of_run(resumed_, communicator_.size()),
                                        batches_.global_batch())),
@@ -106,6 +111,7 @@ Trainer::Trainer(const TrainingSetup& setup)
 
 device::Collectives& Trainer::exchange_of_passes() {
     if (is_same_on_all_ranks()) return alone_;
+    if (setup_.device_sums != nullptr) return *setup_.device_sums;
     return communicator_;
 }
 
@@ -196,17 +202,18 @@ RunReport Trainer::plan() const {
     report.peak_rate = peak_rate_;
     report.groups = groups_.matches;
     report.trained_parameters = store_.trainable_count();
-    report.memory.parts = {
-        {"the program itself", setup_.process_bytes},
-        {"parameters and states", store_.parameter_bytes() + store_.state_bytes()},
-        {"gradients", store_.gradient_bytes()},
-        {"optimizer", optimizer_.bytes() + good_states_.bytes()},
-        {"sums over shards", shards_ ? shards_->bytes() : 0},
-        {"training programs", training_->bytes()},
-        {"tiles read ahead", data::TileMemory(setup_.training.layout()).bytes() *
-                                 static_cast<std::size_t>(batches_.batch * config_.train.prefetch)}};
+    report.memory.parts = {{"the program itself", setup_.process_bytes, MemoryPlan::Place::host},
+                           {"parameters and states", store_.parameter_bytes() + store_.state_bytes()},
+                           {"gradients", store_.gradient_bytes()},
+                           {"optimizer", optimizer_.bytes() + good_states_.bytes()},
+                           {"sums over shards", shards_ ? shards_->bytes() : 0},
+                           {"training programs", training_->bytes()},
+                           {"tiles read ahead",
+                            data::TileMemory(setup_.training.layout()).bytes() *
+                                static_cast<std::size_t>(batches_.batch * config_.train.prefetch),
+                            MemoryPlan::Place::host}};
     if (snapshot_ != nullptr) {
-        report.memory.parts.push_back({"copy for checkpoints", snapshot_->bytes()});
+        report.memory.parts.push_back({"copy for checkpoints", snapshot_->bytes(), MemoryPlan::Place::host});
         report.checkpoint_bytes = static_cast<std::int64_t>(snapshot_->bytes());
     }
     report.checkpoint_seconds = save_seconds_;
@@ -242,9 +249,9 @@ void Trainer::prepare() {
 }
 
 void Trainer::start_feeding() {
-    feeder_ = std::make_unique<data::Feeder>(setup_.training, order_, batches_.batch,
-                                             state_.step * batches_.micro_steps, config_.train.prefetch,
-                                             setup_.backend.sample_kernels());
+    feed_.start(std::make_unique<data::Feeder>(setup_.training, order_, batches_.batch,
+                                               state_.step * batches_.micro_steps, config_.train.prefetch,
+                                               setup_.backend.sample_kernels()));
 }
 
 void Trainer::load_initial_weights() {

@@ -49,6 +49,7 @@ std::unique_ptr<device::OpPlan> FakeBackend::make_plan(const device::PlanRequest
 
 std::unique_ptr<device::Backend::Recording> FakeBackend::record(const std::function<void()>& work) {
     if (!records) return nullptr;
+    ++recordings;
     std::vector<std::string> entries;
     written_ = &entries;
     work();

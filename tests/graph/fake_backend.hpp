@@ -15,11 +15,17 @@ class FakeBackend final : public device::Backend {
     std::map<std::string, device::Requirements> requirements;  ///< by op name
     bool records = false;                                      ///< whether it can record
     bool own_memory = false;       ///< whether it says that hosts can't reach its memory
+    int staging_allocations = 0;   ///< so far
+    int recordings = 0;            ///< made so far
     std::vector<std::string> log;  ///< what plans have run, in order
 
     std::string name() const override { return "fake"; }
     std::string description() const override { return "records plans"; }
     device::Buffer allocate(std::size_t bytes) override { return device::allocate_host(bytes); }
+    device::Buffer allocate_staging(std::size_t bytes) override {
+        ++staging_allocations;
+        return device::allocate_host(bytes);
+    }
     std::unique_ptr<device::OpPlan> make_plan(const device::PlanRequest& request) override;
     device::FlatKernels& flat_kernels() override;
     device::SampleKernels& sample_kernels() override;

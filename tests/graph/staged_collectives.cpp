@@ -77,3 +77,21 @@ TEST_CASE("host memory is summed in place", "[graph]") {
     CHECK(ranks.seen == std::vector<const void*>{doubles.data(), values.data()});
     CHECK(values == std::vector<float>{6});
 }
+
+TEST_CASE("memory for staging is taken once and used again", "[graph]") {
+    FakeBackend backend;
+    backend.own_memory = true;
+    TwoEqualRanks ranks;
+    StagedCollectives collectives(backend, ranks);
+    std::vector<float> large(100, 1), small(10, 1);
+    std::vector<double> doubles(3, 1);
+    for (int step = 0; step < 3; ++step) {
+        const auto a = collectives.start_sum(large);
+        const auto b = collectives.start_sum(small);
+        collectives.sum(std::span<double>(doubles));
+        collectives.wait(a);
+        collectives.wait(b);
+    }
+    CHECK(backend.staging_allocations == 3);
+    CHECK((large[99] == 8 && small[9] == 8 && doubles[2] == 8));
+}

@@ -1,6 +1,7 @@
 #include "train/memory_plan.hpp"
 
 #include "base/error.hpp"
+#include "own_memory.hpp"
 #include "support/catch.hpp"
 #include "training_fixture.hpp"
 
@@ -55,5 +56,27 @@ TEST_CASE(
         CHECK(error.exit_code() == ExitCode::device_unavailable);
         CHECK(error.fix().find("train.batch=4") != std::string::npos);
         CHECK(error.message().find("training programs") != std::string::npos);
+    }
+}
+
+TEST_CASE("a device with memory of its own is asked before anything is allocated there") {
+    Planned run(12);
+    auto inner = std::move(run.backend);
+    run.backend = std::make_unique<test::OwnMemory>(*inner);
+    const train::MemoryPlan plan = train::require_device_memory(run.setup(), std::size_t{1} << 40);
+    CHECK(plan.total(train::MemoryPlan::Place::device) + plan.total(train::MemoryPlan::Place::host) ==
+          plan.total());
+    CHECK(plan.total(train::MemoryPlan::Place::host) > 0);
+    // Room for all on the device is enough, though the host's parts come on top; a twentieth is left to
+    // libraries.
+    const std::size_t needed = plan.total(train::MemoryPlan::Place::device);
+    REQUIRE_NOTHROW(train::require_device_memory(run.setup(), needed / 19 * 20 + 40));
+    try {
+        train::require_device_memory(run.setup(), needed);
+        FAIL("not refused");
+    } catch (const Error& error) {
+        CHECK(error.number() == 751);
+        CHECK(error.message().find("GPU memory") != std::string::npos);
+        CHECK(error.fix().find("train.batch=6") != std::string::npos);
     }
 }

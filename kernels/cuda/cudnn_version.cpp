@@ -1,0 +1,14 @@
+#include <cudnn.h>
+
+#include "cuda/libraries.hpp"
+#include "cuda/versions.hpp"
+
+namespace terrane::cuda {
+
+void require_cudnn_version() {
+    require_version({"cuDNN",
+                     {CUDNN_MAJOR, CUDNN_MINOR, CUDNN_PATCHLEVEL},
+                     of_cudnn(static_cast<long long>(cudnnGetVersion()))});
+}
+
+}  // namespace terrane::cuda

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <string>
+
+namespace terrane::cuda {
+
+struct Version {
+    int major = 0, minor = 0, patch = 0;
+
+    std::string text() const;
+};
+
+/// The number forms of CUDA (13000), cuBLAS (130100), cuDNN (91300) and NCCL (22809).
+Version of_cuda(int number);
+Version of_cublas(int number);
+Version of_cudnn(long long number);
+Version of_nccl(int number);
+
+/// What a library promises to programs built with its headers.
+enum class Compatibility {
+    same_major,  ///< any library of the headers' major version or newer
+    not_older,   ///< the headers' major version, and at least their minor one
+};
+
+struct Requirement {
+    std::string library;  ///< "cuDNN"
+    Version built;        ///< the headers this program was built with
+    Version found;        ///< the library that was loaded
+    Compatibility rule = Compatibility::not_older;
+};
+
+/// Throws Error E0718 (69) that names both versions and says what to install, if they don't go together.
+void require_version(const Requirement& requirement);
+
+/// The same for every library that this build uses: by library_versions.cpp.
+void require_library_versions();
+
+}  // namespace terrane::cuda
