@@ -3,7 +3,9 @@
 
 For pkdiff a step is a whole mini-batch: all passes of the recursion, its own losses, an update after each.
 Every round times terrane (fp32 and bf16) and every PyTorch setting of {fp32, bf16} x {contiguous, channels_last} x
-{eager, compile}, so that a neighbour's load hits all of them alike. Same network, batch, loss (cross-entropy of every
+{eager, compile ...}, so that a neighbour's load hits all of them alike. On a GPU (--device cuda) torch.compile is also
+tried with reduce-overhead and max-autotune, both sides wait for the device after every step, and PyTorch's fp32 may use
+TF32 in convolutions, as is its default. Same network, batch, loss (cross-entropy of every
 head at the labels' resolution) and optimizer (AdamW). The network's options come from the terrane binary itself, so
 that both sides build the same. Prints a table, writes JSON.
 
@@ -14,6 +16,7 @@ that both sides build the same. Prints a table, writes JSON.
 
 import argparse
 import importlib
+import inspect
 import json
 import os
 import platform
@@ -42,7 +45,11 @@ def arguments():
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=4, help="timed steps per round and setting")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--precision", action="append", choices=["fp32", "bf16"], help="repeatable; default: both")
     parser.add_argument("--no-compile", action="store_true")
+    parser.add_argument("--budget", type=float, default=float("inf"),
+                        help="seconds; settings that are not ready and rounds that are not begun by then are left out")
     parser.add_argument("--output")
     return parser.parse_args()
 
@@ -65,20 +72,26 @@ class TorchSetting:
         twin = importlib.import_module(f"twins.{case.model['name']}")
         self.model = twin.build(case).train()
         size, batch = options.size, options.batch
-        self.images = {m.name: torch.randn(batch, m.bands, size // m.scale, size // m.scale) for m in inputs}
-        self.labels = torch.randint(0, options.classes, (batch, size, size))
-        self.presence = torch.ones(batch, len(inputs))
+        self.device = options.device
+        self.model = self.model.to(self.device)
+        self.images = {m.name: torch.randn(batch, m.bands, size // m.scale, size // m.scale).to(self.device) for m in inputs}
+        self.labels = torch.randint(0, options.classes, (batch, size, size)).to(self.device)
+        self.presence = torch.ones(batch, len(inputs)).to(self.device)
         shape = (batch, size, size)
-        self.maps = {f"{name}_distance": torch.randint(0, 256, shape, dtype=torch.uint8) for name in ("scribble", "pseudo")}
+        self.maps = {f"{name}_distance": torch.randint(0, 256, shape, dtype=torch.uint8).to(self.device)
+                     for name in ("scribble", "pseudo")}
         for name, labelled in (("scribble", 0.05), ("pseudo", 0.8)):
             gaps = torch.rand(shape) > labelled
-            self.maps[name] = torch.randint(0, options.classes, shape).masked_fill(gaps, 255)
+            self.maps[name] = torch.randint(0, options.classes, shape).masked_fill(gaps, 255).to(self.device)
         if layout == "channels_last":
             self.model = self.model.to(memory_format=torch.channels_last)
             self.images = {name: x.to(memory_format=torch.channels_last) for name, x in self.images.items()}
         self.inputs = {**self.images, **self.maps, "presence": self.presence, "labels": self.labels}
-        self.optimizer = torch.optim.AdamW(self.model.parameters(), 1e-3, weight_decay=0.01, fused=True)
-        wrap = (lambda call: call) if mode == "eager" else torch.compile
+        # PyTorch has had a fused AdamW since 2.0, on CPUs since 2.4.
+        fused = {"fused": True} if "fused" in inspect.signature(torch.optim.AdamW).parameters else {}
+        self.optimizer = torch.optim.AdamW(self.model.parameters(), 1e-3, weight_decay=0.01, **fused)
+        modes = {"eager": lambda call: call, "compile": lambda call: torch.compile(call)}
+        wrap = modes.get(mode) or (lambda call: torch.compile(call, mode=mode))
         self.mini_batch = None
         if hasattr(twin, "MiniBatch"):
             self.mini_batch = twin.MiniBatch(self.model, case, self.optimizer, precision, wrap)
@@ -90,12 +103,12 @@ class TorchSetting:
 
     def loss_of_its_own(self):
         """Networks with losses over more than the labels; scribbles on 5 % of the pixels, pseudo-labels on 80 %."""
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.precision == "bf16"):
+        with torch.autocast(self.device, torch.bfloat16, enabled=self.precision == "bf16"):
             values = self.own_losses(self.model, self.inputs, self.case)
         return sum(value * weight for value, weight in values.values())
 
     def loss(self):
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.precision == "bf16"):
+        with torch.autocast(self.device, torch.bfloat16, enabled=self.precision == "bf16"):
             heads = self.model(self.images, self.presence)
         values = segmentation_losses(self.case, heads, self.labels)
         return sum(value * weight for value, weight in values.values())
@@ -104,11 +117,13 @@ class TorchSetting:
         begin = time.perf_counter()
         if self.mini_batch is not None:
             self.mini_batch.step(self.images, self.presence, self.labels)
-            return time.perf_counter() - begin
-        loss = self.forward()
-        self.optimizer.zero_grad()
-        loss.backward()
-        self.optimizer.step()
+        else:
+            loss = self.forward()
+            self.optimizer.zero_grad()
+            loss.backward()
+            self.optimizer.step()
+        if self.device == "cuda":
+            torch.cuda.synchronize()
         return time.perf_counter() - begin
 
 
@@ -128,40 +143,66 @@ def case_of(options):
 def terrane_seconds(options, precision):
     command = [options.terrane, "bench", "step", "--precision", precision, "--batch", str(options.batch), "--size",
                str(options.size), "--classes", str(options.classes), "--steps", str(options.steps), "--threads",
-               str(options.threads)] + terrane_settings(options)
+               str(options.threads), "--device", options.device] + terrane_settings(options)
     for modality in modalities(options):
         command += ["--modality", f"{modality.name}:{modality.bands}:{modality.scale}"]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     return json.loads(done.stdout)
 
 
+def settings_of(options):
+    """What of PyTorch is tried, the likely best first."""
+    precisions = options.precision or ["fp32", "bf16"]
+    if options.no_compile:
+        modes = ["eager"]
+    else:
+        modes = ["eager", "compile"] + (["reduce-overhead", "max-autotune"] if options.device == "cuda" else [])
+    return [(precision, layout, mode) for mode in modes for precision in reversed(precisions)
+            for layout in ("channels_last", "contiguous")
+            # The slow searches only where the others say they may pay.
+            if layout == "channels_last" or mode in ("eager", "compile")]
+
+
 def main():
     options = arguments()
+    end = time.monotonic() + options.budget
     torch.set_num_threads(options.threads)
     case = case_of(options)
-    settings = []
-    for precision in ("fp32", "bf16"):
-        for layout in ("contiguous", "channels_last"):
-            for mode in ("eager",) if options.no_compile else ("eager", "compile"):
-                try:
-                    setting = TorchSetting(options, case, precision, layout, mode)
-                    setting.step(), setting.step()
-                    settings.append(setting)
-                except Exception as error:  # a setting PyTorch can't run here is reported, not hidden
-                    print(f"pytorch {precision} {layout} {mode}: {type(error).__name__}: {str(error)[:200]}", file=sys.stderr)
+    precisions = options.precision or ["fp32", "bf16"]
+    settings, left_out = [], []
+    for precision, layout, mode in settings_of(options):
+        name = f"pytorch {precision} {layout} {mode}"
+        if time.monotonic() > end - 0.3 * min(options.budget, 1e9):
+            left_out.append(name)
+            continue
+        try:
+            setting = TorchSetting(options, case, precision, layout, mode)
+            setting.step(), setting.step()
+            settings.append(setting)
+        except Exception as error:  # a setting PyTorch can't run here is reported, not hidden
+            left_out.append(f"{name}: {type(error).__name__}: {str(error)[:200]}")
+            print(left_out[-1], file=sys.stderr)
 
     seconds = {setting.name: [] for setting in settings}
-    seconds.update({"terrane fp32": [], "terrane bf16": []})
+    seconds.update({f"terrane {precision}": [] for precision in precisions})
     details = {}
-    for _ in range(options.rounds):
-        for precision in ("fp32", "bf16"):
-            details[precision] = terrane_seconds(options, precision)
+    for round_number in range(options.rounds):
+        if round_number > 0 and time.monotonic() > end:
+            break
+        for precision in precisions:
+            try:
+                details[precision] = terrane_seconds(options, precision)
+            except subprocess.CalledProcessError as error:
+                left_out.append(f"terrane {precision}: {error.stderr.strip()[-500:]}")
+                continue
             seconds[f"terrane {precision}"] += details[precision]["seconds"]
         for setting in settings:
             setting.step()
             seconds[setting.name] += [setting.step() for _ in range(options.steps)]
+    seconds = {name: values for name, values in seconds.items() if values}
 
     report = {"command": sys.argv, "torch": torch.__version__, "machine": platform.processor() or platform.machine(),
+              "device": torch.cuda.get_device_name() if options.device == "cuda" else "cpu", "left_out": left_out,
               "threads": options.threads, "model": case.model["name"], "encoder": case.model["encoder"], "width": options.width, "batch": options.batch,
               "size": options.size, "classes": options.classes,
               "modalities": [vars(m) for m in modalities(options)], "terrane": details,
@@ -170,12 +211,14 @@ def main():
     print(f"{'setting':40} {'min s':>8} {'median s':>9}")
     for row in report["rows"]:
         print(f"{row['setting']:40} {row['min']:8.3f} {row['median']:9.3f}")
-    for precision in ("fp32", "bf16"):
+    for line in left_out:
+        print(f"left out: {line}")
+    for precision in precisions:
         rivals = [row for row in report["rows"] if row["setting"].startswith(f"pytorch {precision}")]
-        if not rivals:
+        ours = next((row for row in report["rows"] if row["setting"] == f"terrane {precision}"), None)
+        if not rivals or ours is None:
             continue
         best = min(rivals, key=lambda row: row["min"])
-        ours = next(row for row in report["rows"] if row["setting"] == f"terrane {precision}")
         report[f"ratio_{precision}"] = {"min": best["min"] / ours["min"],
                                         "median": min(row["median"] for row in rivals) / ours["median"], "best": best["setting"]}
         print(f"{precision}: {report[f'ratio_{precision}']['min']:.2f}x by minimum, "

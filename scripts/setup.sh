@@ -16,6 +16,7 @@ packages=(
   catch2
   protobuf-compiler libprotobuf-dev
   slurmctld slurmd slurm-client  # a cluster of two nodes on this machine, for the tests of slurm/
+  patchelf  # scripts/bundle.sh
   python3-matplotlib  # bench/scaling.sh draws with it
   python3-numpy python3-yaml python3-typing-extensions python3-venv  # tests only; the program itself needs no Python
 )

@@ -1,0 +1,315 @@
+#!/usr/bin/env python3
+"""The work of bench/gpu.sh, which see. Each part has its share of the time; a part that fails or is cut off is written
+down as such, and the next one follows. What is measured is as the programs print it; nothing is claimed beyond."""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+NETWORKS = {  # options of both sides; the sizes of the first GPU measurements
+    "duet": ["--model", "duet", "--encoder", "resnet18", "--batch", "32", "--size", "256"],
+    "pspnet": ["--model", "pspnet", "--encoder", "resnet50", "--modality", "optical:3", "--batch", "16", "--size", "256"],
+    "deeplabv3": ["--model", "deeplabv3", "--encoder", "resnet50", "--modality", "optical:3", "--batch", "16", "--size", "256"],
+    "setr_light": ["--model", "setr_light", "--modality", "optical:3", "--batch", "16", "--size", "256"],
+    "setr_mla": ["--model", "setr_mla", "--modality", "optical:3", "--batch", "8", "--size", "256"],
+    "pkdiff": ["--model", "pkdiff", "--modality", "optical:3", "--modality", "height:1", "--batch", "8", "--size", "256"],
+    "res50_aspp_lorm": ["--model", "res50_aspp_lorm", "--modality", "optical:3", "--batch", "8", "--size", "256"],
+}
+
+
+class Run:
+    def __init__(self, options):
+        self.options = options
+        self.end = time.monotonic() + options.seconds
+        bundle = os.path.dirname(HERE)
+        if os.path.exists(os.path.join(bundle, "terrane-bundle")):
+            self.terrane = os.path.join(bundle, "bin", "terrane")
+            self.tests = self.programs_in(os.path.join(bundle, "bin", "tests"))
+            self.scene, self.tiles = os.path.join(bundle, "share", "scene.toml"), os.path.join(bundle, "share", "tiles")
+        else:
+            build = os.path.abspath(options.build)
+            self.terrane = os.path.join(build, "terrane")
+            self.tests = self.labelled(build)
+            self.scene = self.tiles = None
+        if not os.path.exists(self.terrane):
+            sys.exit(f"gpu: there is no {self.terrane}; name a build folder with --build")
+        self.report = {"bench": "gpu", "command": sys.argv, "device": options.device, "tiny": options.tiny, "parts": {}}
+        self.table = []
+
+    @staticmethod
+    def programs_in(folder):
+        return sorted(os.path.join(folder, name) for name in os.listdir(folder)) if os.path.isdir(folder) else []
+
+    @staticmethod
+    def labelled(build):
+        listed = subprocess.run(["ctest", "--test-dir", build, "-L", "gpu", "-N", "--show-only=json-v1"],
+                                capture_output=True, text=True)
+        try:
+            commands = [test.get("command", []) for test in json.loads(listed.stdout)["tests"]]
+        except (ValueError, KeyError):
+            return []
+        return sorted({command[0] for command in commands if len(command) == 1 and os.path.exists(command[0])})
+
+    def left(self):
+        return self.end - time.monotonic()
+
+    def say(self, text=""):
+        print(text, flush=True)
+        self.table.append(text)
+
+    def call(self, command, limit, **more):
+        """What a program did: exit code (None: cut off), output, seconds."""
+        begin = time.monotonic()
+        limit = max(1.0, min(limit, self.left()))
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=limit, errors="replace", **more)
+            code, out, err = done.returncode, done.stdout, done.stderr
+        except subprocess.TimeoutExpired as error:
+            code = None
+            out, err = (text.decode(errors="replace") if isinstance(text, bytes) else text or ""
+                        for text in (error.stdout, error.stderr))
+        except OSError as error:
+            code, out, err = -1, "", str(error)
+        return {"code": code, "out": out, "err": err, "seconds": round(time.monotonic() - begin, 2)}
+
+    def json_of(self, words, limit):
+        done = self.call([self.terrane, *words, "--device", self.options.device], limit)
+        try:
+            return json.loads(done["out"]), None
+        except ValueError:
+            return None, ("cut off" if done["code"] is None else (done["err"] or done["out"]).strip()[-600:])
+
+    def part(self, name, work, least):
+        if self.options.only and name not in self.options.only:
+            return
+        if self.left() < least:
+            self.report["parts"][name] = {"left_out": f"{self.left():.0f} s were left"}
+            self.say(f"== {name}: left out, {self.left():.0f} s were left")
+            return
+        self.say(f"== {name}")
+        begin = time.monotonic()
+        try:
+            result = work()
+        except Exception as error:  # the other parts are still wanted
+            result = {"failed": f"{type(error).__name__}: {error}"}
+            self.say(f"failed: {result['failed']}")
+        result["seconds_taken"] = round(time.monotonic() - begin, 1)
+        self.report["parts"][name] = result
+        self.write()
+
+    def write(self):
+        os.makedirs(self.options.out, exist_ok=True)
+        for name, text in (("gpu.json", json.dumps(self.report, indent=1)), ("gpu.txt", "\n".join(self.table) + "\n")):
+            path = os.path.join(self.options.out, name)
+            with open(path + ".tmp", "w") as file:
+                file.write(text)
+            os.replace(path + ".tmp", path)
+
+    # The parts.
+
+    def machine(self):
+        with tempfile.TemporaryDirectory() as folder:
+            doctor = self.call([self.terrane, "doctor", "-o", folder], 60)
+        smi = self.call(["nvidia-smi", "--query-gpu=name,uuid,driver_version,memory.total,clocks.max.sm,power.limit",
+                         "--format=csv,noheader"], 20)
+        torch = self.call([sys.executable, "-c", "import torch; print(torch.__version__, torch.version.cuda, "
+                           "torch.backends.cudnn.version() if torch.cuda.is_available() else '')"], 90)
+        self.say(doctor["out"].strip() or doctor["err"].strip())
+        self.say(f"nvidia-smi  {smi['out'].strip() or smi['err'].strip()}")
+        self.say(f"torch       {torch['out'].strip() or torch['err'].strip()[-200:]}")
+        return {"doctor": doctor["out"], "nvidia_smi": smi["out"].strip(), "torch": torch["out"].strip()}
+
+    def gpu_tests(self):
+        rows = []
+        for program in self.tests:
+            done = self.call([program], 150)
+            verdict = {0: "passed", 77: "skipped", None: "cut off"}.get(done["code"], f"failed ({done['code']})")
+            text = (done["out"] + done["err"]).strip()
+            rows.append({"test": os.path.basename(program), "verdict": verdict, "seconds": done["seconds"],
+                         "output": text[-200:] if verdict == "passed" else text[-6000:]})
+            self.say(f"{os.path.basename(program):28} {verdict:12} {done['seconds']:7.1f} s")
+            if verdict not in ("passed", "skipped"):
+                self.say("    " + "\n    ".join(text.splitlines()[-15:]))
+        if not rows:
+            self.say("no test with the label gpu is here")
+        return {"tests": rows}
+
+    def small_case(self):
+        return ["--batch", "2", "--size", "64", "--classes", "5", "-s", "model.name=duet", "-s", "model.encoder=resnet18",
+                "-s", "model.encoder_width=16", "-s", "model.dropout=0.0", "--modality", "optical:3:1", "--modality", "height:1:2"]
+
+    def loss_of(self, words):
+        found, wrong = self.json_of(["bench", "step", *words], 90)
+        return (found["loss"], None) if found else (None, wrong)
+
+    def parity(self):
+        """The loss after four updates from equal numbers: recorded and step by step must agree in every bit, a backend and
+        the reference up to rounding."""
+        rows = []
+        for precision in ("fp32", "bf16"):
+            base = [*self.small_case(), "--precision", precision, "--steps", "4", "--warm-up", "0"]
+            recorded, wrong = self.loss_of(base)
+            stepwise, wrong2 = self.loss_of([*base, "--per-node"])
+            row = {"precision": precision, "recorded": recorded, "step_by_step": stepwise, "wrong": wrong or wrong2,
+                   "equal_bits": recorded is not None and recorded == stepwise}
+            if precision == "fp32":
+                device, self.options.device = self.options.device, "ref"
+                row["reference"], wrong = self.loss_of(base)
+                self.options.device = device
+                row["wrong"] = row["wrong"] or wrong
+                if recorded is not None and row["reference"]:
+                    row["relative_to_reference"] = abs(recorded / row["reference"] - 1)
+            rows.append(row)
+            self.say(f"{precision}: recorded {recorded}, step by step {stepwise}, equal bits: {row['equal_bits']}"
+                     + (f", reference {row['reference']}" if row.get("reference") else "")
+                     + (f"\n    {row['wrong']}" if row["wrong"] else ""))
+        return {"rows": rows}
+
+    def ops(self):
+        results = {}
+        size = ["--batch", "1", "--crop", "32", "--repetitions", "1"] if self.options.tiny else \
+               ["--batch", "16", "--crop", "256", "--repetitions", "10"]
+        for precision, network in (("bf16", "assorted"), ("bf16", "resnet50"), ("fp32", "assorted")):
+            found, wrong = self.json_of(["bench", "ops", "--network", network, "--precision", precision, *size],
+                                        0.12 * self.options.seconds)
+            results[f"{network} {precision}"] = found or {"wrong": wrong}
+            self.say(f"-- {network} {precision}" + (f": {wrong}" if wrong else
+                     f": product {found['peak_flops_per_second'] * 1e-12:.1f} TFLOP/s, copy {found['peak_bytes_per_second'] * 1e-9:.0f} GB/s"))
+            for row in found["ops"] if found else []:
+                if "forward_flops" in row:
+                    percent = [row[f"{way}_flops"] / max(row[f"{way}_seconds"], 1e-12) / found["peak_flops_per_second"]
+                               for way in ("forward", "backward")]
+                else:
+                    percent = [row["forward_bytes"] / max(row["forward_seconds"], 1e-12) / found["peak_bytes_per_second"]]
+                self.say(f"{row['name']:44} {1e3 * row['forward_seconds']:9.4f} ms {1e3 * row['backward_seconds']:9.4f} ms  "
+                         + " ".join(f"{100 * one:4.0f} %" for one in percent) + f"  {row['implementation']}")
+        return results
+
+    def training(self):
+        with tempfile.TemporaryDirectory() as folder:
+            scene, tiles = self.scene, self.tiles
+            if scene is None:
+                self.call([self.terrane, "data", "synth", "-q", "-o", f"{folder}/scene", "--size", "1024", "--seed", "7"], 60)
+                scene, tiles = f"{folder}/scene/scene.toml", f"{folder}/tiles"
+                self.call([self.terrane, "data", "build", "-q", "-c", scene, "-o", tiles], 60)
+            steps = "4" if self.options.tiny else "60"
+            model = ["-s", "model.encoder_width=8", "-s", "train.global_batch=2", "-s", "augment.crop=64"] if self.options.tiny else []
+            done = self.call([self.terrane, "train", "-c", scene, "-s", f"data.tiles={tiles}", "-s", f"train.steps={steps}", "-s", "optim.warmup_steps=0", *model,
+                              "-s", "report.images=0", "-s", "report.tensorboard=false", "-s", "report.every=1",
+                              "--progress", "none", "--device", self.options.device, "-o", f"{folder}/run"], 100)
+            rows = []
+            for place, _, names in os.walk(f"{folder}/run"):
+                if "steps.csv" in names:
+                    with open(os.path.join(place, "steps.csv")) as file:
+                        rows = [line.strip() for line in file]
+        self.say(f"exit code {done['code']}, {done['seconds']} s")
+        for line in (rows[:1] + rows[-3:] if done["code"] == 0 else done["err"].strip().splitlines()[-12:]):
+            self.say("    " + line)
+        return {"code": done["code"], "seconds": done["seconds"], "steps": rows, "err": done["err"][-3000:]}
+
+    def steps(self):
+        results = {}
+        names = [name for name in NETWORKS if not self.options.network or name in self.options.network]
+        self.say(f"{'network':16} {'precision':9} {'terrane ms':>10} {'torch ms':>9} {'ratio':>6}  {'launches':>8} {'waits':>6} "
+                 f"{'alloc':>6} {'planned GB':>10} {'measured GB':>11}  best of torch")
+        for index, name in enumerate(names):
+            share = (self.left() - self.after_steps()) / (len(names) - index)
+            if share < 10:
+                results[name] = {"left_out": "no time"}
+                self.say(f"{name:16} left out: no time")
+                continue
+            words = list(NETWORKS[name])
+            more = ["--rounds", "2", "--steps", "10"]
+            if self.options.tiny:
+                words[words.index("--batch") + 1], words[words.index("--size") + 1] = "1", "64"
+                more = ["--rounds", "1", "--steps", "1", "--no-compile", "--width", "8", "--precision", "fp32"]
+            with tempfile.NamedTemporaryFile(suffix=".json") as file:
+                done = self.call([sys.executable, f"{HERE}/pytorch_step.py", "--terrane", self.terrane, "--device",
+                                  self.options.device, "--budget", str(0.6 * share), "--output", file.name, *words, *more], share)
+                try:
+                    with open(file.name) as text:
+                        results[name] = json.load(text)
+                except ValueError:
+                    results[name] = self.terrane_alone(words, done)
+            self.show_step(name, results[name])
+        return results
+
+    def after_steps(self):
+        """Seconds to keep for what follows the steps."""
+        return 0.08 * self.options.seconds
+
+    def terrane_alone(self, words, done):
+        """Where PyTorch is missing or failed: our own side at least."""
+        result = {"wrong": "cut off" if done["code"] is None else done["err"].strip()[-600:], "terrane": {}}
+        ours, position = [], 0
+        while position < len(words):
+            key, value = words[position], words[position + 1]
+            ours += {"--model": ["-s", f"model.name={value}"], "--encoder": ["-s", f"model.encoder={value}"]}.get(key, [key, value])
+            position += 2
+        for precision in ("bf16", "fp32"):
+            found, wrong = self.json_of(["bench", "step", "--precision", precision, "--steps", "5", *ours], 40)
+            result["terrane"][precision] = found or {"wrong": wrong}
+        return result
+
+    def show_step(self, name, result):
+        if result.get("wrong"):
+            self.say(f"{name:16} PyTorch: {result['wrong'].splitlines()[-1] if result['wrong'] else ''}")
+        for line in result.get("left_out", []):
+            self.say(f"{name:16} left out: {line.splitlines()[0][:150]}")
+        for precision, ours in result.get("terrane", {}).items():
+            if "wrong" in ours:
+                self.say(f"{name:16} {precision:9} {ours['wrong'][-200:]}")
+                continue
+            counts, ratio = ours["per_step"], result.get(f"ratio_{precision}", {})
+            best = next((row for row in result.get("rows", []) if row["setting"] == ratio.get("best")), None)
+            self.say(f"{name:16} {precision:9} {1e3 * ours['seconds_median']:10.2f} {1e3 * best['median'] if best else float('nan'):9.2f} "
+                     f"{ratio.get('median', float('nan')):6.2f}  {counts['launches']:8.0f} {counts['host_waits']:6.1f} {counts['allocations']:6.1f} "
+                     f"{ours['planned_bytes'] * 1e-9:10.2f} {ours['measured_bytes'] * 1e-9:11.2f}  {ratio.get('best', '')}")
+
+    def sanitizer(self):
+        tool = shutil.which("compute-sanitizer")
+        program = next((test for test in self.tests if test.endswith("test_kernels_cuda")), None)
+        if tool is None or program is None or self.options.device != "cuda":
+            self.say("compute-sanitizer or its test is not here")
+            return {"left_out": "not here"}
+        rows = []
+        for check in ("memcheck", "racecheck"):
+            done = self.call([tool, "--tool", check, "--error-exitcode", "9", program, "[kernels]"],
+                             0.5 * max(2.0, self.left() - 5), env={**os.environ, "TERRANE_CASE": "batch_norm"})
+            lines = (done["out"] + done["err"]).strip().splitlines()
+            rows.append({"tool": check, "code": done["code"], "output": lines[-40:]})
+            self.say(f"{check}: " + ("cut off" if done["code"] is None else f"exit code {done['code']}") + (f"  {lines[-1]}" if lines else ""))
+        return {"rows": rows}
+
+    def all(self):
+        self.part("machine", self.machine, 5)
+        self.part("tests", self.gpu_tests, 20)
+        self.part("parity", self.parity, 20)
+        self.part("training", self.training, 20)
+        self.part("ops", self.ops, 20)
+        self.part("steps", self.steps, 30)
+        self.part("sanitizer", self.sanitizer, 10)
+        self.say(f"took {self.options.seconds - self.left():.0f} s; {self.options.out}/gpu.json, {self.options.out}/gpu.txt")
+        self.write()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--build", default=os.path.join(os.path.dirname(HERE), "build", "release"), help="without a bundle")
+    parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda")
+    parser.add_argument("--out", default=os.path.join(HERE, "results"))
+    parser.add_argument("--seconds", type=float, default=520, help="for all parts together")
+    parser.add_argument("--only", action="append", help="a part: machine, tests, parity, training, ops, steps, sanitizer; repeatable")
+    parser.add_argument("--network", action="append", choices=sorted(NETWORKS), help="in steps; repeatable")
+    parser.add_argument("--tiny", action="store_true", help="sizes that show only that the script works")
+    Run(parser.parse_args()).all()
+
+
+if __name__ == "__main__":
+    main()
