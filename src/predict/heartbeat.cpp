@@ -10,6 +10,7 @@ Heartbeat::Heartbeat(fs::path folder, int rank)
     : folder_(std::move(folder)), own_(folder_ / std::to_string(rank)) {}
 
 void Heartbeat::beat() noexcept {
+    if (folder_.empty()) return;
     const auto now = std::chrono::steady_clock::now();
     if (last_ != std::chrono::steady_clock::time_point{} && now - last_ < std::chrono::seconds(1)) return;
     last_ = now;
@@ -22,6 +23,7 @@ void Heartbeat::beat() noexcept {
 }
 
 bool Heartbeat::others_beat() {
+    if (folder_.empty()) return false;
     bool beaten = false;
     std::error_code failure;
     for (fs::directory_iterator entry(folder_, failure), end; !failure && entry != end;

@@ -11,7 +11,8 @@ namespace terrane::predict {
 /// folder that all of them see. Who waits in a collective asks others_beat() when its time limit passes.
 class Heartbeat {
   public:
-    /// `folder` exists. Only times that change count, never their values: clocks may differ between hosts.
+    /// `folder` exists, or is empty for a rank that is alone and writes nothing. Only times that change
+    /// count, never their values: clocks may differ between hosts.
     Heartbeat(std::filesystem::path folder, int rank);
 
     /// Says at most once a second that this rank is working. Never throws: a beat that can't be written is a

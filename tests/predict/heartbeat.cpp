@@ -1,5 +1,6 @@
 #include "predict/heartbeat.hpp"
 
+#include <filesystem>
 #include <thread>
 
 #include "support/catch.hpp"
@@ -24,4 +25,15 @@ TEST_CASE("a rank hears the others' beats, each once, and never its own") {
     Heartbeat nowhere(folder.path() / "missing", 2);
     nowhere.beat();
     CHECK_FALSE(nowhere.others_beat());
+}
+
+TEST_CASE("a rank that is alone leaves no file where it was started") {
+    const terrane::test::TemporaryFolder folder;
+    const std::filesystem::path before = std::filesystem::current_path();
+    std::filesystem::current_path(folder.path());
+    Heartbeat alone({}, 0);
+    alone.beat();
+    CHECK_FALSE(alone.others_beat());
+    std::filesystem::current_path(before);
+    CHECK(std::filesystem::is_empty(folder.path()));
 }
