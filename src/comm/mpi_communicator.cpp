@@ -21,8 +21,10 @@ constexpr std::size_t largest_piece = std::size_t{1} << 30;
 constexpr std::size_t reduction_piece = std::size_t{1} << 18;
 
 // A waiting rank first spins (microseconds count in a training step), then lets others run, then sleeps.
-constexpr int polls_before_yield = 2000;
-constexpr int polls_before_sleep = 200000;
+// Counted in time, not in polls: where ranks outnumber cores, Open MPI gives the core away within each poll,
+// and a thousand of them can take a minute.
+constexpr auto time_before_yield = std::chrono::microseconds(500);
+constexpr auto time_before_sleep = std::chrono::milliseconds(100);
 
 }  // namespace
 
@@ -39,14 +41,15 @@ void MpiCommunicator::close() {
 }
 
 void MpiCommunicator::complete(std::span<MPI_Request> requests, const char* what) {
-    auto start = std::chrono::steady_clock::now();
-    for (int polls = 0;; ++polls) {
+    const auto begin = std::chrono::steady_clock::now();
+    auto start = begin;
+    for (;;) {
         int done = 0;
         TERRANE_MPI_CHECK(
             MPI_Testall(static_cast<int>(requests.size()), requests.data(), &done, MPI_STATUSES_IGNORE));
         if (done != 0) return;
-        if (polls < polls_before_yield) continue;
-        if (std::chrono::steady_clock::now() - start > timeout_) {
+        const auto now = std::chrono::steady_clock::now();
+        if (now - start > timeout_) {
             if (others_work_ && others_work_()) {
                 start = std::chrono::steady_clock::now();
                 continue;
@@ -56,7 +59,8 @@ void MpiCommunicator::complete(std::span<MPI_Request> requests, const char* what
                 fmt::format("a rank did not take part in '{}' within {:g} s.", what, timeout_.count()),
                 "Look at the log files of the other ranks; --collective-timeout sets the limit.");
         }
-        if (polls < polls_before_sleep) {
+        if (now - begin < time_before_yield) continue;
+        if (now - begin < time_before_sleep) {
             ::sched_yield();
         } else {
             std::this_thread::sleep_for(std::chrono::microseconds(50));

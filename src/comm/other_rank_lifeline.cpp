@@ -4,8 +4,17 @@
 
 #include "base/error.hpp"
 #include "comm/lifeline_messages.hpp"
+#include "comm/process.hpp"
 
 namespace terrane::comm {
+
+namespace {
+
+// What a rank that says nothing gives the one of its host that speaks.
+constexpr auto shortest_wait = std::chrono::milliseconds(200);
+constexpr auto longest_wait = std::chrono::milliseconds(1500);
+
+}  // namespace
 
 OtherRankLifeline::OtherRankLifeline(Party party, FlightRecord& record, Launcher launcher,
                                      std::chrono::duration<double> silence_limit)
@@ -114,8 +123,7 @@ void OtherRankLifeline::first_rank_is_lost(bool silent) {
     const Failure told = explain_loss(party_.members, evidence, own_rank());
     // What the others know is theirs to say.
     const std::string details = keep_evidence(told.text, {party_.members[own]}, {evidence[own]});
-    // The one that speaks comes first: a launcher that sees another leave would cut it short.
-    if (!is_first_of_host(1)) std::this_thread::sleep_for(std::chrono::milliseconds(1500));
+    if (!is_first_of_host(1)) await_speaker();
     if (is_first_of_host(1)) print_failure(told.text + details);
     {
         const std::lock_guard lock(mutex_);
@@ -124,6 +132,22 @@ void OtherRankLifeline::first_rank_is_lost(bool silent) {
     }
     if (silent && is_first_of_host(1)) end_processes_here({0});
     leave(told.exit_code);
+}
+
+// The one that speaks leaves first: a launcher that sees another leave would cut it short. Where its process
+// can't be seen (a container of its own) the shortest time has to do.
+void OtherRankLifeline::await_speaker() const {
+    const Member& self = party_.members[static_cast<std::size_t>(own_rank())];
+    std::size_t speaker = 1;
+    while (party_.members[speaker].host != self.host || party_.members[speaker].machine != self.machine)
+        ++speaker;
+    const Member& other = party_.members[speaker];
+    const auto begin = Clock::now();
+    const auto passed = [&] { return Clock::now() - begin; };
+    while (passed() < shortest_wait ||
+           (passed() < longest_wait && is_running(static_cast<pid_t>(other.process), other.started))) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
 }
 
 }  // namespace terrane::comm

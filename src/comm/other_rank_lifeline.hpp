@@ -20,6 +20,7 @@ class OtherRankLifeline final : public Lifeline {
     void beat() override;
 
     [[noreturn]] void first_rank_is_lost(bool silent);
+    void await_speaker() const;
 
     net::Connection& link() { return party_.links[0]; }
 

@@ -50,6 +50,11 @@ std::optional<std::int64_t> process_start(pid_t process) {
     return stat ? std::optional(stat->started) : std::nullopt;
 }
 
+bool is_running(pid_t process, std::int64_t started) {
+    const auto stat = stat_of(process);
+    return stat && stat->started == started && stat->state != 'Z' && stat->state != 'X';
+}
+
 void end_process(pid_t process, std::int64_t started) {
     if (process > 1 && process_start(process) == started) ::kill(process, SIGKILL);
 }
@@ -74,8 +79,7 @@ LauncherWatch::LauncherWatch(Launcher launcher) {
 
 bool LauncherWatch::is_gone() const {
     if (process_ == 0) return false;
-    const auto stat = stat_of(process_);
-    return !stat || stat->started != started_ || stat->state == 'Z';
+    return !is_running(process_, started_);
 }
 
 std::string LauncherWatch::describe() const {

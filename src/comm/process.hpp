@@ -15,6 +15,9 @@ namespace terrane::comm {
 /// with the number it means one process for ever.
 std::optional<std::int64_t> process_start(pid_t process);
 
+/// Whether that one still runs: neither gone nor a zombie.
+bool is_running(pid_t process, std::int64_t started);
+
 /// SIGKILL to a process of this machine, if it is still the one that started then.
 void end_process(pid_t process, std::int64_t started);
 
