@@ -3,14 +3,12 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
 #include <cstring>
 
 #include "base/error.hpp"
-#include "base/file.hpp"
 #include "base/hash.hpp"
-#include "tiles/hdf5_handle.hpp"
+#include "tiles/hdf5_output.hpp"
 
 namespace terrane::tiles {
 
@@ -56,78 +54,53 @@ std::vector<hsize_t> sizes_of(const FeatureFileSpec& spec) {
 }  // namespace
 
 struct FeatureFileWriter::State {
-    std::filesystem::path path, temporary;
-    Handle file, values;
-    std::vector<std::uint32_t> checksums;
-    bool finished = false;
+    State(std::filesystem::path path, const FeatureFileSpec& spec)
+        : output(std::move(path),
+                 "Free some space and run the same command again, or leave --feature-cache out."),
+          checksums(static_cast<std::size_t>(spec.records)) {}
 
-    ~State() {
-        values.close();
-        file.close();
-        if (!finished) {
-            std::error_code ignored;
-            std::filesystem::remove(temporary, ignored);
-        }
-    }
-    Error failure(const char* what, ExitCode code = ExitCode::io_error) const {
-        return Error(code, 420, fmt::format("{} can't be {}: {}.", path.string(), what, hdf5_message()),
-                     "Free some space and run the same command again, or leave --feature-cache out.");
-    }
+    Hdf5Output output;
+    Hdf5Output::Dataset values = 0;
+    std::vector<std::uint32_t> checksums;
+
     void write_fingerprint(const std::string& text) const {
         const Handle type = text_type(text.size());
         const Handle space(H5Screate(H5S_SCALAR), &H5Sclose);
         const Handle attribute(
-            H5Acreate2(file.get(), fingerprint_name, type.get(), space.get(), H5P_DEFAULT, H5P_DEFAULT),
+            H5Acreate2(output.file(), fingerprint_name, type.get(), space.get(), H5P_DEFAULT, H5P_DEFAULT),
             &H5Aclose);
         if (!attribute.valid() || H5Awrite(attribute.get(), type.get(), text.data()) < 0)
-            throw failure("written");
+            throw output.failure("written");
     }
     void write_checksums() const {
         const hsize_t count = checksums.size();
         const Handle space(H5Screate_simple(1, &count, nullptr), &H5Sclose);
-        const Handle dataset(H5Dcreate2(file.get(), checksums_name, H5T_STD_U32LE, space.get(), H5P_DEFAULT,
-                                        H5P_DEFAULT, H5P_DEFAULT),
+        const Handle dataset(H5Dcreate2(output.file(), checksums_name, H5T_STD_U32LE, space.get(),
+                                        H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT),
                              &H5Dclose);
         if (!dataset.valid() ||
             H5Dwrite(dataset.get(), H5T_NATIVE_UINT32, H5S_ALL, H5S_ALL, H5P_DEFAULT, checksums.data()) < 0) {
-            throw failure("written");
+            throw output.failure("written");
         }
     }
 };
 
 FeatureFileWriter::FeatureFileWriter(std::filesystem::path path, const FeatureFileSpec& spec)
-    : state_(std::make_unique<State>()) {
-    quiet_hdf5();
-    State& state = *state_;
-    state.path = std::move(path);
-    state.temporary = state.path;
-    state.temporary += fmt::format(".{}.tmp", ::getpid());
-    state.checksums.resize(static_cast<std::size_t>(spec.records));
-    state.file = create_hdf5_file(state.temporary);
-    if (!state.file.valid()) throw state.failure("created", ExitCode::cannot_create);
-    state.write_fingerprint(spec.fingerprint);
-    state.values = create_chunked_dataset(state.file.get(), values_name, H5T_STD_U8LE, sizes_of(spec));
-    if (!state.values.valid()) throw state.failure("written");
+    : state_(std::make_unique<State>(std::move(path), spec)) {
+    state_->write_fingerprint(spec.fingerprint);
+    state_->values = state_->output.create_dataset(values_name, H5T_STD_U8LE, sizes_of(spec));
 }
 
 FeatureFileWriter::~FeatureFileWriter() = default;
 
 void FeatureFileWriter::write(std::int64_t record, std::span<const std::byte> bytes) {
-    const std::array<hsize_t, 2> at{static_cast<hsize_t>(record), 0};
     state_->checksums[static_cast<std::size_t>(record)] = crc32c(bytes);
-    if (H5Dwrite_chunk(state_->values.get(), H5P_DEFAULT, 0, at.data(), bytes.size(), bytes.data()) < 0)
-        throw state_->failure("written");
+    state_->output.write_row(state_->values, record, bytes);
 }
 
 void FeatureFileWriter::finish() {
-    State& state = *state_;
-    state.write_checksums();
-    if (H5Fflush(state.file.get(), H5F_SCOPE_GLOBAL) < 0) throw state.failure("written");
-    const bool closed = state.values.close();
-    if (!state.file.close() || !closed) throw state.failure("closed");
-    sync_file(state.temporary);
-    publish_by_rename(state.temporary, state.path);
-    state.finished = true;
+    state_->write_checksums();
+    state_->output.publish();
 }
 
 std::string FeatureFile::open(const FeatureFileSpec& spec) {

@@ -1,12 +1,7 @@
 #include "tiles/shard.hpp"
 
-#include <unistd.h>
-
-#include <array>
-
 #include "base/error.hpp"
-#include "base/file.hpp"
-#include "tiles/hdf5_handle.hpp"
+#include "tiles/hdf5_output.hpp"
 
 namespace terrane::tiles {
 
@@ -47,65 +42,39 @@ std::vector<hsize_t> sizes_of(std::int64_t tiles, std::int64_t edge, std::int64_
 }  // namespace
 
 struct ShardWriter::State {
-    std::filesystem::path path;
-    std::filesystem::path temporary;
-    std::int64_t tiles = 0;
-    Handle file;
-    std::vector<Handle> values, masks, maps;
-    Handle label;
-    bool finished = false;
+    State(std::filesystem::path path, std::int64_t count)
+        : output(std::move(path),
+                 "Free some space and run the same command again: finished scenes are kept."),
+          tiles(count) {}
 
-    ~State() {
-        values.clear();
-        masks.clear();
-        maps.clear();
-        label.close();
-        file.close();
-        if (!finished) {
-            std::error_code ignored;
-            std::filesystem::remove(temporary, ignored);
-        }
+    Hdf5Output output;
+    std::int64_t tiles;
+    std::vector<Hdf5Output::Dataset> values{}, masks{}, maps{};
+    Hdf5Output::Dataset label = 0;
+
+    Hdf5Output::Dataset create_dataset(const std::string& name, DType dtype, std::int64_t edge,
+                                       std::int64_t bands) {
+        return output.create_dataset(name, memory_type(dtype), sizes_of(tiles, edge, bands));
     }
-
-    Error failure(const char* what, ExitCode code = ExitCode::io_error) const {
-        return Error(code, 420, fmt::format("{} can't be {}: {}.", path.string(), what, hdf5_message()),
-                     "Free some space and run the same command again: finished scenes are kept.");
-    }
-
-    Handle create_dataset(const std::string& name, DType dtype, std::int64_t edge, std::int64_t bands) {
-        Handle dataset =
-            create_chunked_dataset(file.get(), name, memory_type(dtype), sizes_of(tiles, edge, bands));
-        if (!dataset.valid()) throw failure("written");
-        return dataset;
-    }
-
-    void write(const Handle& dataset, std::int64_t tile, std::span<const std::byte> bytes) {
-        const std::array<hsize_t, 4> at{static_cast<hsize_t>(tile), 0, 0, 0};
-        // Every write is checked: on a full disk H5Fclose alone reports success.
-        if (H5Dwrite_chunk(dataset.get(), H5P_DEFAULT, 0, at.data(), bytes.size(), bytes.data()) < 0)
-            throw failure("written");
+    std::vector<DatasetPlace> places_of(const std::vector<Hdf5Output::Dataset>& datasets) const {
+        std::vector<DatasetPlace> places;
+        for (const Hdf5Output::Dataset dataset : datasets) places.push_back(output.place_of(dataset));
+        return places;
     }
 };
 
 ShardWriter::ShardWriter(std::filesystem::path path, const Manifest& layout, std::int64_t tiles)
-    : state_(std::make_unique<State>()) {
-    quiet_hdf5();
+    : state_(std::make_unique<State>(std::move(path), tiles)) {
     State& state = *state_;
-    state.path = std::move(path);
-    state.temporary = state.path;
-    state.temporary += fmt::format(".{}.tmp", ::getpid());
-    state.tiles = tiles;
-    state.file = create_hdf5_file(state.temporary);
-    if (!state.file.valid()) throw state.failure("created", ExitCode::cannot_create);
     const Handle grouping(H5Pcreate(H5P_GROUP_CREATE), &H5Pclose);
     for (const StoredModality& modality : layout.modalities) {
         const std::int64_t edge = layout.tile / modality.scale;
         const bool untimed = grouping.valid() && H5Pset_obj_track_times(grouping.get(), false) >= 0;
-        const Handle group(untimed ? H5Gcreate2(state.file.get(), modality.name.c_str(), H5P_DEFAULT,
+        const Handle group(untimed ? H5Gcreate2(state.output.file(), modality.name.c_str(), H5P_DEFAULT,
                                                 grouping.get(), H5P_DEFAULT)
                                    : H5I_INVALID_HID,
                            &H5Gclose);
-        if (!group.valid()) throw state.failure("written");
+        if (!group.valid()) throw state.output.failure("written");
         state.values.push_back(
             state.create_dataset(modality.name + "/values", modality.dtype, edge, modality.bands));
         state.masks.push_back(state.create_dataset(modality.name + "/mask", DType::u8, edge, 0));
@@ -119,41 +88,26 @@ ShardWriter::~ShardWriter() = default;
 
 void ShardWriter::write_modality(std::int64_t tile, std::size_t modality, std::span<const std::byte> values,
                                  std::span<const std::uint8_t> mask) {
-    state_->write(state_->values[modality], tile, values);
-    state_->write(state_->masks[modality], tile, std::as_bytes(mask));
+    state_->output.write_row(state_->values[modality], tile, values);
+    state_->output.write_row(state_->masks[modality], tile, std::as_bytes(mask));
 }
 
 void ShardWriter::write_label(std::int64_t tile, std::span<const std::uint8_t> label) {
-    state_->write(state_->label, tile, std::as_bytes(label));
+    state_->output.write_row(state_->label, tile, std::as_bytes(label));
 }
 
 void ShardWriter::write_map(std::int64_t tile, std::size_t map, std::span<const std::uint8_t> values) {
-    state_->write(state_->maps[map], tile, std::as_bytes(values));
+    state_->output.write_row(state_->maps[map], tile, std::as_bytes(values));
 }
 
 void ShardWriter::finish(SceneRecord& scene) {
     State& state = *state_;
-    if (H5Fflush(state.file.get(), H5F_SCOPE_GLOBAL) < 0) throw state.failure("written");
-    scene.values.resize(state.values.size());
-    scene.masks.resize(state.masks.size());
-    bool good = chunk_places(state.label.get(), state.tiles, 3, scene.label);
-    for (std::size_t m = 0; m < state.values.size(); ++m) {
-        good = good && chunk_places(state.values[m].get(), state.tiles, 4, scene.values[m]) &&
-               chunk_places(state.masks[m].get(), state.tiles, 3, scene.masks[m]);
-    }
-    scene.maps.resize(state.maps.size());
-    for (std::size_t m = 0; m < state.maps.size(); ++m)
-        good = good && chunk_places(state.maps[m].get(), state.tiles, 3, scene.maps[m]);
-    TERRANE_ASSERT(good, "HDF5 scattered the chunks of {}", state.path.string());
-    bool closed = state.label.close();
-    for (std::size_t m = 0; m < state.values.size(); ++m)
-        closed = state.values[m].close() && state.masks[m].close() && closed;
-    for (Handle& map : state.maps) closed = map.close() && closed;
-    closed = state.file.close() && closed;
-    if (!closed) throw state.failure("closed");
-    sync_file(state.temporary);
-    publish_by_rename(state.temporary, state.path);
-    state.finished = true;
+    state.output.flush();
+    scene.values = state.places_of(state.values);
+    scene.masks = state.places_of(state.masks);
+    scene.label = state.output.place_of(state.label);
+    scene.maps = state.places_of(state.maps);
+    state.output.publish();
 }
 
 std::string check_shard(const std::filesystem::path& path, const Manifest& layout, const SceneRecord& scene) {
