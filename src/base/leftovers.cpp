@@ -28,8 +28,14 @@ std::string host_tag() {
     return tag.empty() ? "host" : tag;
 }
 
-/// Whether the text after the prefix begins with the tag of a process of this host that has ended.
-bool is_of_dead_process(std::string_view text, const std::string& host) {
+}  // namespace
+
+std::string process_tag() {
+    return fmt::format("{}-{}", ::getpid(), host_tag());
+}
+
+bool is_of_dead_process(std::string_view text) {
+    const std::string host = host_tag();
     pid_t process = 0;
     const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), process);
     if (failed != std::errc{} || process <= 0) return false;
@@ -40,21 +46,13 @@ bool is_of_dead_process(std::string_view text, const std::string& host) {
     return ::kill(process, 0) != 0 && errno == ESRCH;
 }
 
-}  // namespace
-
-std::string process_tag() {
-    return fmt::format("{}-{}", ::getpid(), host_tag());
-}
-
 void remove_leftovers(const std::filesystem::path& folder, const std::string& prefix) {
-    const std::string host = host_tag();
     std::vector<std::filesystem::path> found;
     std::error_code failure;
     for (std::filesystem::directory_iterator entry(folder.empty() ? "." : folder, failure), end;
          !failure && entry != end; entry.increment(failure)) {
         const std::string name = entry->path().filename().string();
-        if (name.starts_with(prefix) &&
-            is_of_dead_process(std::string_view(name).substr(prefix.size()), host))
+        if (name.starts_with(prefix) && is_of_dead_process(std::string_view(name).substr(prefix.size())))
             found.push_back(entry->path());
     }
     for (const auto& path : found) {

@@ -37,8 +37,9 @@ std::string job_or_process() {
 
 // Everything a run may have put there; nothing else is ever removed.
 void remove_run(const fs::path& path) {
-    for (const char* name : {"run.json", "config.toml", "log", "events.jsonl", "metrics.csv", "steps.csv",
-                             "confusion", "tb", "ckpt", "preview", "report.html", "wandb-export", "diverged.json"}) {
+    for (const char* name :
+         {"run.json", "config.toml", "log", "events.jsonl", "metrics.csv", "steps.csv", "confusion", "tb",
+          "ckpt", "preview", "report.html", "wandb-export", "diverged.json"}) {
         std::error_code failure;
         fs::remove_all(path / name, failure);
         if (failure) {
@@ -58,7 +59,26 @@ Json read_run(const fs::path& file) {
     return run;
 }
 
+constexpr const char* lock_name = ".running";
+
+bool holds_nothing(const fs::path& folder) {
+    for (const auto& entry : fs::directory_iterator(folder)) {
+        if (entry.path().filename() != lock_name) return false;
+    }
+    return true;
+}
+
 }  // namespace
+
+std::unique_ptr<FolderLock> RunFolder::lock(const fs::path& path) {
+    return std::make_unique<FolderLock>(
+        path,
+        FolderLock::Settings{.file = lock_name,
+                             .number = 906,
+                             .what = fmt::format("the run folder {} is being trained in", path.string()),
+                             .fix = "Wait until it is done or stop it, or train into another folder "
+                                    "with -o."});
+}
 
 fs::path RunFolder::choose(const config::Config& config) {
     if (!config.runtime.out.empty()) return config.runtime.out;
@@ -88,7 +108,7 @@ RunFolder::RunFolder(fs::path path, const config::Resolved& resolved, const RunD
         }
         run["identity"] = identity;
         continued_ = true;
-    } else if (!fs::is_empty(path_)) {
+    } else if (!holds_nothing(path_)) {
         throw Error(ExitCode::cannot_create, 904,
                     fmt::format("{} is neither empty nor the folder of a run.", path_.string()),
                     "Choose another -o.");
@@ -129,7 +149,8 @@ void RunFolder::step(const StepRecord& record) {
 
 void RunFolder::metrics(const EpochRecord& record, const std::vector<std::string>& class_names) {
     std::string header =
-        "epoch,step,train_loss,val_loss,oa,miou,mf1,kappa,tiles_per_second,io_wait,memory_gib,seconds";
+        "epoch,step,train_loss,val_loss,oa,miou,mf1,kappa,tiles_per_second,io_wait,memory_gib,seconds,"
+        "imbalance,bus_gb_per_s";
     for (const std::string& name : class_names) header += "," + csv_field("iou " + name);
     const auto field = [](const std::optional<double>& value) {
         return value ? fmt::format("{}", *value) : "";
@@ -137,11 +158,11 @@ void RunFolder::metrics(const EpochRecord& record, const std::vector<std::string
     const auto score_field = [&](double Scores::*member) {
         return record.scores ? fmt::format("{}", (*record.scores).*member) : "";
     };
-    std::string line =
-        fmt::format("{},{},{},{},{},{},{},{},{},{},{},{}", record.epoch, record.step, record.train_loss,
-                    field(record.val_loss), score_field(&Scores::oa), score_field(&Scores::miou),
-                    score_field(&Scores::mf1), score_field(&Scores::kappa), record.tiles_per_second,
-                    record.io_wait, record.memory_gib, record.seconds);
+    std::string line = fmt::format(
+        "{},{},{},{},{},{},{},{},{},{},{},{},{},{}", record.epoch, record.step, record.train_loss,
+        field(record.val_loss), score_field(&Scores::oa), score_field(&Scores::miou),
+        score_field(&Scores::mf1), score_field(&Scores::kappa), record.tiles_per_second, record.io_wait,
+        record.memory_gib, record.seconds, field(record.imbalance), field(record.bus_bandwidth));
     for (std::size_t i = 0; i < class_names.size(); ++i) {
         line += "," + (record.scores ? field(record.scores->classes.at(i).iou) : "");
     }

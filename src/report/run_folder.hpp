@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/folder_lock.hpp"
 #include "config/resolve.hpp"
 #include "report/append_file.hpp"
 #include "report/metrics.hpp"
@@ -33,7 +34,9 @@ struct EpochRecord {
     double io_wait = 0;     ///< fraction of the epoch's time spent waiting for data, 0..1
     double memory_gib = 0;  ///< peak of the fullest rank
     double seconds = 0;
-    std::string note;  ///< "best, checkpoint"
+    std::optional<double> imbalance{};      ///< of the last epoch: longest own work of a rank over the mean
+    std::optional<double> bus_bandwidth{};  ///< of its sums of gradients, GB/s
+    std::string note;                       ///< "best, checkpoint"
 };
 
 /// The line of steps.csv: means over the steps since the line before (report.every of them).
@@ -55,6 +58,10 @@ class RunFolder {
   public:
     /// Where a run goes: runtime.out, or a fresh folder below runs/ named after the config file's folder.
     static std::filesystem::path choose(const config::Config& config);
+
+    /// Keeps other trainings out of the folder for as long as it lives. Throws Error E0906 (73), naming the
+    /// process that trains there.
+    static std::unique_ptr<FolderLock> lock(const std::filesystem::path& path);
 
     /// Creates the folder, or opens it again to go on with the run in it (train.resume isn't "never").
     /// Throws Error 73: E0904 if the folder holds a run and train.resume = "never", or something else than a

@@ -4,6 +4,7 @@
 
 #include "base/error.hpp"
 #include "base/file.hpp"
+#include "base/leftovers.hpp"
 #include "support/catch.hpp"
 #include "support/temporary_folder.hpp"
 
@@ -132,6 +133,24 @@ TEST_CASE("a folder of something else, or of a run that must not be continued, i
     resolved.config.runtime.overwrite = false;
     resolved.config.train.resume = "auto";
     CHECK(error_number(run, resolved) == 904);
+}
+
+TEST_CASE("two trainings in one folder: the second is refused and names the first", "[report]") {
+    test::TemporaryFolder temporary;
+    const auto path = temporary.path() / "run";
+    {
+        const auto lock = RunFolder::lock(path);
+        try {
+            RunFolder::lock(path);
+            FAIL("not refused");
+        } catch (const Error& error) {
+            CHECK(error.number() == 906);
+            CHECK_THAT(error.message(), test::contains(process_tag()) && test::contains(path.string()));
+        }
+        CHECK(error_number(path, {}) == 0);  // the lock's file does not count as somebody else's
+    }
+    CHECK_NOTHROW(RunFolder::lock(path));
+    CHECK(error_number(path, {}) == 0);
 }
 
 TEST_CASE("a folder that can't be created is an error", "[report]") {
