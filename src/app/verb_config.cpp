@@ -29,6 +29,30 @@ ExitCode run_config_print(Invocation& invocation) {
     return ExitCode::done;
 }
 
+std::string shown(const std::string& value, const std::string& source) {
+    return value.empty() ? "absent" : fmt::format("{} ({})", value, source);
+}
+
+ExitCode run_config_diff(Invocation& invocation) {
+    if (invocation.positional().empty()) {
+        throw Error(ExitCode::usage, 105, "'terrane config diff' needs a configuration to compare with.",
+                    "Example: terrane config diff -c my.toml runs/first/config.toml.");
+    }
+    const auto completed = [](config::Resolved resolved) {
+        resolved.config.model = nets::completed(resolved.config.model);
+        return resolved;
+    };
+    const std::vector<config::Difference> differences = config::differences(
+        completed(invocation.resolved()),
+        completed(config::resolve(config::read_config_files(invocation.positional()), {}, {})));
+    for (const config::Difference& one : differences) {
+        print_line(fmt::format("{}: {} -> {}", one.key, shown(one.left, one.left_source),
+                               shown(one.right, one.right_source)));
+    }
+    if (differences.empty()) print_line("no difference");
+    return ExitCode::done;
+}
+
 ExitCode run_config_schema(Invocation& invocation) {
     const std::string format = invocation.text("format", "json");
     if (format == "json") {
@@ -60,6 +84,12 @@ extern const Verb config_print_verb{
     "",
     {{"sources", Argument::none, "", "add where each value came from", '\0', "", false}},
     run_config_print};
+
+extern const Verb config_diff_verb{
+    "config diff",  "compare the effective configuration with that of other files",
+    Ranks::local,   ConfigNeed::optional,
+    "FILE",         {},
+    run_config_diff};
 
 extern const Verb config_schema_verb{
     "config schema",

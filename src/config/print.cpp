@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <map>
+
 #include "base/hash.hpp"
 #include "config/node.hpp"
 #include "config/registry.hpp"
@@ -89,7 +91,57 @@ struct Printer {
     }
 };
 
+struct Entry {
+    std::string key, value, source;
+};
+
+/// Every key with its value, entries of lists by their index.
+void flatten(const Table& table, void* object, const std::string& key, const Resolved& resolved,
+             std::vector<Entry>& entries) {
+    for (const Option& option : table.options) {
+        const auto value = option.get(object);
+        const std::string full = key.empty() ? option.key : key + "." + option.key;
+        if (value) entries.push_back({full, literal(*value), resolved.source_of(full)});
+    }
+    for (const Table& child : table.tables) {
+        const std::string child_key = key.empty() ? child.key : key + "." + child.key;
+        if (child.repetition == Repetition::single) {
+            flatten(child, child.member(object), child_key, resolved, entries);
+            continue;
+        }
+        for (std::size_t i = 0; i < child.count(object); ++i)
+            flatten(child, child.entry(object, i), fmt::format("{}[{}]", child_key, i), resolved, entries);
+    }
+}
+
+std::vector<Entry> entries_of(const Resolved& resolved) {
+    Config copy = resolved.config;  // the registry hands out mutable members only
+    std::vector<Entry> entries;
+    flatten(registry(), &copy, "", resolved, entries);
+    return entries;
+}
+
 }  // namespace
+
+std::vector<Difference> differences(const Resolved& left, const Resolved& right) {
+    std::map<std::string, Entry> of_right;
+    const std::vector<Entry> in_order = entries_of(right);
+    for (const Entry& entry : in_order) of_right.emplace(entry.key, entry);
+    std::vector<Difference> found;
+    for (const Entry& entry : entries_of(left)) {
+        const auto node = of_right.extract(entry.key);
+        if (node.empty()) {
+            found.push_back({entry.key, entry.value, entry.source, "", ""});
+        } else if (node.mapped().value != entry.value) {
+            found.push_back(
+                {entry.key, entry.value, entry.source, node.mapped().value, node.mapped().source});
+        }
+    }
+    for (const Entry& entry : in_order) {
+        if (of_right.contains(entry.key)) found.push_back({entry.key, "", "", entry.value, entry.source});
+    }
+    return found;
+}
 
 std::string print_toml(const Resolved& resolved, SourceComments comments) {
     Config copy = resolved.config;  // the registry hands out mutable members only

@@ -24,7 +24,8 @@ struct Runtime {
     double heartbeat_timeout = 30;      ///< seconds without a sign of life after which a rank is lost
     std::string launcher = "auto";      ///< auto, none, mpi, env, slurm; known before any file is read
     std::int64_t master_port = 0;       ///< where ranks without MPI meet; 0: MASTER_PORT or a default
-    std::string dist_url;               ///< env://, tcp://HOST:PORT, mpi://; empty: not given
+    std::string dist_debug = "off";     ///< off, info, detail
+    std::string dist_url;               ///< env://, tcp://HOST:PORT, file:///PATH, mpi://; empty: not given
     double max_time = 0;                ///< seconds; 0: no limit
     std::string log_level = "info";     ///< debug, info, warning
     std::string log_format = "text";    ///< text, json

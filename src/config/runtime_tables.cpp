@@ -89,7 +89,14 @@ TableOf<Runtime> runtime() {
         .at_least(0)
         .at_most(65535)
         .command_line_only();
-    table.option("dist_url", &Runtime::dist_url, "where the ranks meet: env://, tcp://HOST:PORT or mpi://")
+    table
+        .option("dist_url", &Runtime::dist_url,
+                "where the ranks meet: env://, tcp://HOST:PORT, file:///PATH or mpi://")
+        .command_line_only();
+    table
+        .option("dist_debug", &Runtime::dist_debug,
+                "info: buckets and parameters without gradient; detail: ranks compare every collective, too")
+        .one_of({"off", "info", "detail"})
         .command_line_only();
     table.option("max_time", &Runtime::max_time, "stop with a checkpoint after this long; 0: no limit")
         .unit("seconds")

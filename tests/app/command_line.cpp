@@ -43,6 +43,28 @@ TEST_CASE("help and version are answered with exit code 0 and without MPI", "[ap
     CHECK(shell(program + " config schema > /dev/full").exit_code == 74);
 }
 
+TEST_CASE("config diff tells effective values apart, with their sources", "[app]") {
+    TemporaryFolder folder;
+    const std::string first = (folder.path() / "first.toml").string();
+    const std::string second = (folder.path() / "second.toml").string();
+    terrane::write_file_atomically(first, std::string(minimal) + "[train]\nepochs = 3\n");
+    terrane::write_file_atomically(second, std::string(minimal) +
+                                               "[[class]]\nid = 2\nname = \"road\"\n[train]\n" +
+                                               "epochs = 3\nglobal_batch = 8\n");
+    const ShellResult none = shell(program + " config diff -c " + first + " " + first);
+    CHECK(none.exit_code == 0);
+    CHECK(none.output == "no difference\n");
+    const ShellResult some = shell(program + " config diff -c " + first + " -s train.epochs=5 " + second);
+    INFO(some.output);
+    CHECK(some.exit_code == 0);
+    CHECK_THAT(some.output, terrane::test::contains("train.epochs: 5 (--set) -> 3 (" + second + ":") &&
+                                terrane::test::contains("train.global_batch: 16 (default) -> 8 (" + second) &&
+                                terrane::test::contains("class[2].name: absent -> \"road\" (" + second));
+    CHECK(terrane::test::occurrences(some.output, "epochs") == 1);
+    CHECK(shell(program + " config diff -c " + first).exit_code == 2);
+    CHECK(shell(program + " config diff -c " + first + " /nonexistent.toml").exit_code == 66);
+}
+
 TEST_CASE("each kind of mistake has its exit code and one message", "[app]") {
     TemporaryFolder folder;
     const std::string good = (folder.path() / "good.toml").string();
