@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <cctype>
 #include <charconv>
 #include <set>
 
@@ -25,9 +26,19 @@ std::chrono::duration<double> collective_timeout(const config::Resolved& resolve
     return std::chrono::duration<double>(seconds);
 }
 
+std::string dist_debug(const config::Resolved& resolved, const comm::Environment& environment) {
+    const std::string& own = resolved.config.runtime.dist_debug;
+    if (resolved.sources.contains("runtime.dist_debug")) return own;
+    std::string text = environment("TORCH_DISTRIBUTED_DEBUG").value_or(own);
+    for (char& letter : text) letter = static_cast<char>(std::tolower(static_cast<unsigned char>(letter)));
+    // PyTorch's variable: what it doesn't know there is not for us to refuse.
+    return text == "info" || text == "detail" ? text : "off";
+}
+
 LaunchOptions launch_options(const Command& command, const comm::Environment& environment) {
-    const std::set<std::string> known{"runtime.launcher", "runtime.master_port", "runtime.dist_url",
-                                      "runtime.collective_timeout", "runtime.heartbeat_timeout"};
+    const std::set<std::string> known{"runtime.launcher",          "runtime.master_port",
+                                      "runtime.dist_url",          "runtime.collective_timeout",
+                                      "runtime.heartbeat_timeout", "runtime.dist_debug"};
     std::vector<config::Assignment> named, sets;
     for (const config::Assignment& one : command.named) {
         if (known.contains(one.key)) named.push_back(one);
@@ -41,6 +52,7 @@ LaunchOptions launch_options(const Command& command, const comm::Environment& en
     options.request = {runtime.launcher, static_cast<int>(runtime.master_port), runtime.dist_url};
     options.settings.collective_timeout = collective_timeout(resolved, environment);
     options.settings.heartbeat_timeout = std::chrono::duration<double>(runtime.heartbeat_timeout);
+    options.settings.check_collectives = dist_debug(resolved, environment) == "detail";
     return options;
 }
 

@@ -15,6 +15,9 @@ struct LaunchOptions {
 /// seconds.
 LaunchOptions launch_options(const Command& command, const comm::Environment& environment);
 
+/// "off", "info" or "detail": runtime.dist_debug where it is set, else TORCH_DISTRIBUTED_DEBUG.
+std::string dist_debug(const config::Resolved& resolved, const comm::Environment& environment);
+
 /// The collective timeout in force: runtime.collective_timeout where it is set, else NCCL_TIMEOUT, else the
 /// default. Throws Error E0123 (69) as above.
 std::chrono::duration<double> collective_timeout(const config::Resolved& resolved,

@@ -34,6 +34,27 @@ void FlightRecord::end(std::int64_t number) {
     since_ = time;
 }
 
+std::int64_t FlightRecord::begin_traffic(const char* kind, std::size_t bytes) {
+    const std::int64_t number = begin(kind, bytes);
+    const std::lock_guard lock(mutex_);
+    traffic_.bytes += static_cast<std::int64_t>(bytes);
+    if (moving_++ == 0) moving_since_ = now();
+    return number;
+}
+
+void FlightRecord::end_traffic(std::int64_t number) {
+    end(number);
+    const std::lock_guard lock(mutex_);
+    if (--moving_ == 0) traffic_.seconds += now() - moving_since_;
+}
+
+Traffic FlightRecord::traffic() const {
+    const std::lock_guard lock(mutex_);
+    Traffic traffic = traffic_;
+    if (moving_ > 0) traffic.seconds += now() - moving_since_;
+    return traffic;
+}
+
 RankState FlightRecord::state() const {
     const std::lock_guard lock(mutex_);
     return {begun_, inside_, kind_, now() - since_, step_.load(std::memory_order_relaxed), {}};

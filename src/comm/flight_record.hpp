@@ -29,6 +29,12 @@ struct RankState {
     std::string activity;     ///< what it works on, in words
 };
 
+/// What sums of gradients have moved so far.
+struct Traffic {
+    std::int64_t bytes = 0;
+    double seconds = 0;  ///< while at least one was under way: begun, its end not yet seen
+};
+
 /// The last collectives of a rank, kept in a ring, and how long it waited in them. Safe from any thread; no
 /// allocation after construction but for what the readers get.
 class FlightRecord {
@@ -37,6 +43,9 @@ class FlightRecord {
 
     /// A collective begins; gives its number.
     std::int64_t begin(const char* kind, std::size_t bytes);
+    /// The same for one whose speed is reported.
+    std::int64_t begin_traffic(const char* kind, std::size_t bytes);
+    void end_traffic(std::int64_t number);
     /// The main thread waits for it from now on.
     void wait(std::int64_t number);
     /// It has ended, and with it the waiting.
@@ -46,6 +55,8 @@ class FlightRecord {
     RankState state() const;  ///< without the activity
     /// Seconds the main thread has waited in collectives so far.
     double waited() const;
+    /// Of the collectives begun with begin_traffic().
+    Traffic traffic() const;
     /// One line for each collective in the ring, oldest first:
     /// "#1234 sum of floats, 4096 bytes, 12.345 s to 12.350 s".
     std::vector<std::string> lines() const;
@@ -62,6 +73,9 @@ class FlightRecord {
     const char* kind_ = "";
     double since_ = 0;
     double waited_ = 0;
+    Traffic traffic_;
+    std::int64_t moving_ = 0;  // sums under way
+    double moving_since_ = 0;
     std::atomic<std::int64_t> step_{0};
 };
 

@@ -51,6 +51,7 @@ struct Url {
     std::string launcher;  // what it implies
     std::string host;
     int port = 0;
+    std::string file{};
 };
 
 Url parse_url(const std::string& text) {
@@ -65,15 +66,20 @@ Url parse_url(const std::string& text) {
         if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
         if (!host.empty() && port > 0 && port < 65536) return {"env", host, port};
     }
-    throw Error(
-        ExitCode::usage, 103,
-        fmt::format("--dist-url takes env://, tcp://HOST:PORT or mpi://, but was given \"{}\".", text),
-        "Example: --dist-url tcp://10.0.0.1:29500.");
+    // A path from the root, as ranks may be started in different folders.
+    if (text.starts_with("file:///") && text.size() > 8 && !text.ends_with('/'))
+        return {"env", "", 0, text.substr(7)};
+    throw Error(ExitCode::usage, 103,
+                fmt::format("--dist-url takes env://, tcp://HOST:PORT, file:///PATH or mpi://, but was given "
+                            "\"{}\".",
+                            text),
+                "Example: --dist-url tcp://10.0.0.1:29500.");
 }
 
 // Where the ranks meet.
 void set_master(Launch& launch, const Environment& environment, const LaunchRequest& request, const Url& url,
                 const std::string& default_host, std::optional<int> default_of_job) {
+    launch.meeting_file = url.file;
     launch.master_host = !url.host.empty() ? url.host : environment("MASTER_ADDR").value_or(default_host);
     int port = url.port != 0 ? url.port : request.master_port;
     for (const char* name : {"MASTER_PORT", "PORT"}) {
@@ -89,6 +95,7 @@ void set_master(Launch& launch, const Environment& environment, const LaunchRequ
     launch.master_port = port != 0 ? port : default_of_job.value_or(default_port);
     const bool one_host = launch.master_host == "localhost" || launch.master_host.starts_with("127.") ||
                           launch.master_host == "::1";
+    if (!url.file.empty()) return;
     if (port == 0 && one_host) launch.ports = ports_on_one_host;
     // Where torchrun's own store sits on MASTER_PORT, the ranks meet on one of the next ports.
     if (environment("TORCHELASTIC_USE_AGENT_STORE").value_or("") == "True" && url.port == 0 &&
@@ -139,7 +146,7 @@ Launch from_slurm(const Environment& environment, const LaunchRequest& request, 
         first = *host;
         break;
     }
-    if (first.empty() && !environment("MASTER_ADDR") && url.host.empty()) {
+    if (first.empty() && !environment("MASTER_ADDR") && url.host.empty() && url.file.empty()) {
         refuse(123, "neither SLURM_STEP_NODELIST, SLURM_JOB_NODELIST, SLURM_NODELIST nor MASTER_ADDR is set.",
                "Start the program with srun, or set MASTER_ADDR to the first host of the job.");
     }
@@ -203,7 +210,7 @@ Launch detect_launch(const Environment& environment, const LaunchRequest& reques
     const Url url = parse_url(request.dist_url);
     std::string launcher = request.launcher;
     if (!url.launcher.empty()) {
-        if (launcher == "slurm" && !url.host.empty()) {
+        if (launcher == "slurm" && url.launcher == "env" && !(url.host.empty() && url.file.empty())) {
             // Slurm's numbers, the user's meeting place.
         } else if (launcher != "auto" && launcher != url.launcher) {
             throw Error(ExitCode::usage, 107,

@@ -23,7 +23,8 @@ Transport transport_of(Launcher launcher);
 struct LaunchRequest {
     std::string launcher = "auto";  ///< auto, none, mpi, env, slurm
     int master_port = 0;            ///< --master-port; 0: not given
-    std::string dist_url{};         ///< --dist-url: env://, tcp://HOST:PORT, mpi://; empty: not given
+    std::string dist_url{};         ///< --dist-url: env://, tcp://HOST:PORT, file:///PATH, mpi://; empty: not
+                                    ///< given
 };
 
 /// How this process was started.
@@ -36,7 +37,8 @@ struct Launch {
     // Where the ranks meet, with Transport::tcp.
     std::string master_host{};
     int master_port = 0;
-    int ports = 1;  ///< how many ports from there on are tried: more than one where nobody chose
+    std::string meeting_file{};  ///< in place of both: rank 0 writes there where it is
+    int ports = 1;               ///< how many ports from there on are tried: more than one where nobody chose
 
     std::string source{};  ///< the variables or the option that decided: "RANK and WORLD_SIZE"
 };

@@ -44,7 +44,8 @@ void RecordedCommunicator::max(std::span<std::int64_t> values) {
 }
 
 device::Collectives::Ticket RecordedCommunicator::start_sum(std::span<float> values) {
-    const std::int64_t number = begin("sum of a gradient bucket", values.size_bytes());
+    const std::int64_t number = record_.begin_traffic("sum of a gradient bucket", values.size_bytes());
+    fault::reached(fault::Place::collective, number);
     const Ticket ticket = inner_.start_sum(values);
     started_.emplace_back(ticket, number);
     return ticket;
@@ -57,7 +58,7 @@ void RecordedCommunicator::wait(Ticket ticket) {
     const std::int64_t number = found->second;
     record_.wait(number);
     inner_.wait(ticket);
-    record_.end(number);
+    record_.end_traffic(number);
     started_.erase(found);
 }
 

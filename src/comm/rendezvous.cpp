@@ -115,8 +115,8 @@ class Reception {
             forget_the_gone();
             if (Clock::now() > deadline) end(too_late());
             if (Clock::now() > next_notice) {
-                notice_(fmt::format("waiting for {} at {}:{}", rank_list(missing()), place_.host,
-                                    listener_.port()));
+                notice_(
+                    fmt::format("waiting for {} at {}", rank_list(missing()), place_.name(listener_.port())));
                 next_notice = Clock::now() + std::chrono::seconds(30);
             }
         }
@@ -223,12 +223,12 @@ class Reception {
         for (const net::InterfaceAddress& entry : net::interface_addresses(place_.interface_filter))
             interfaces +=
                 fmt::format("{}{} {}", interfaces.empty() ? "" : ", ", entry.interface, entry.address.host());
-        return {ExitCode::device_unavailable, 125,
-                fmt::format(
-                    "{} did not come to {}:{} within {:g} s; there are rank {}. This host listens on: {}.",
-                    rank_list(absent), place_.host, listener_.port(), place_.limit.count(),
-                    fmt::join(present, ", rank "), interfaces),
-                place_.fix};
+        return {
+            ExitCode::device_unavailable, 125,
+            fmt::format("{} did not come to {} within {:g} s; there are rank {}. This host listens on: {}.",
+                        rank_list(absent), place_.name(listener_.port()), place_.limit.count(),
+                        fmt::join(present, ", rank "), interfaces),
+            place_.fix};
     }
 
     static Refused lost(const Member& member) {
@@ -308,6 +308,10 @@ net::Connection knock(const net::Address& target, Member& self, const MeetingPla
 
 }  // namespace
 
+std::string MeetingPlace::name(int at_port) const {
+    return file.empty() ? fmt::format("{}:{}", host, at_port) : "the address in " + file;
+}
+
 std::string Member::place() const {
     return fmt::format("rank {} on {}", rank, host);
 }
@@ -339,12 +343,16 @@ Party join(Member self, const MeetingPlace& place) {
     net::Connection link;
     std::string tried;
     while (!link.is_open()) {
-        std::vector<net::Address> addresses = place.addresses;
-        if (addresses.empty()) addresses = net::resolve(place.host, place.port, why);
+        MeetingPlace::Notice at{place.addresses, place.port};
+        if (place.look_up) {
+            at = place.look_up(why).value_or(MeetingPlace::Notice{});
+        } else if (at.addresses.empty()) {
+            at.addresses = net::resolve(place.host, place.port, why);
+        }
         tried.clear();
-        for (const net::Address& address : addresses) {
+        for (const net::Address& address : at.addresses) {
             if (tried.empty()) tried = address.host();
-            for (int port = place.port; port < place.port + place.ports && !link.is_open(); ++port) {
+            for (int port = at.port; port < at.port + place.ports && !link.is_open(); ++port) {
                 link = knock(address.with_port(port), self, place, deadline, why);
             }
         }
@@ -356,11 +364,10 @@ Party join(Member self, const MeetingPlace& place) {
                     fmt::format("{}{} {}", filter.empty() ? "" : ", ", entry.interface, entry.address.host());
             throw Error(
                 ExitCode::device_unavailable, 125,
-                fmt::format(
-                    "{} did not reach rank 0 at {}:{}{} within {:g} s: {}. This host's interfaces: {}.",
-                    self.place(), place.host, place.port,
-                    tried.empty() || tried == place.host ? "" : fmt::format(" ({})", tried),
-                    place.limit.count(), why, filter),
+                fmt::format("{} did not reach rank 0 at {}{} within {:g} s: {}. This host's interfaces: {}.",
+                            self.place(), place.name(place.port),
+                            tried.empty() || tried == place.host ? "" : fmt::format(" ({})", tried),
+                            place.limit.count(), why, filter),
                 place.fix);
         }
         std::this_thread::sleep_for(retry_time);
@@ -371,7 +378,7 @@ Party join(Member self, const MeetingPlace& place) {
     if (!answer) {
         throw Error(
             ExitCode::device_unavailable, 125,
-            fmt::format("rank 0 at {}:{} left while the ranks met.", place.host, link.peer_address().port()),
+            fmt::format("rank 0 at {} left while the ranks met.", place.name(link.peer_address().port())),
             "Look for the first error in rank 0's output.");
     }
     MessageReader reader(*answer);

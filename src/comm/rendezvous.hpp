@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -56,7 +57,17 @@ struct MeetingPlace {
     int ports = 1;  ///< as many ports from `port` on are tried
     std::chrono::duration<double> limit{};
     std::string interface_filter{};  ///< in NCCL_SOCKET_IFNAME's notation
-    std::string fix;                 ///< what to do if somebody doesn't come
+    std::string file{};              ///< where rank 0 says where it is, if not empty
+    /// Where rank 0 is, asked before each try in place of the above; nothing, and why, if nobody knows yet.
+    struct Notice {
+        std::vector<net::Address> addresses{};
+        int port = 0;
+    };
+    std::function<std::optional<Notice>(std::string& why)> look_up{};
+    std::string fix;  ///< what to do if somebody doesn't come
+
+    /// For messages: "node1:29500", "the address in /shared/meeting".
+    std::string name(int at_port) const;
 };
 
 /// Rank 0: waits on the listener for the others. `notice` is called now and then with who is missing. Throws

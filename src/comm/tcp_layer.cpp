@@ -11,6 +11,7 @@
 #include "base/error.hpp"
 #include "base/hash.hpp"
 #include "base/log.hpp"
+#include "comm/meeting_file.hpp"
 
 namespace terrane::comm {
 
@@ -22,6 +23,8 @@ std::string job_key(const Launch& launch) {
     for (const char* name :
          {"TORCHELASTIC_RUN_ID", "TORCHELASTIC_RESTART_COUNT", "SLURM_JOB_ID", "SLURM_STEP_ID"})
         key += environment_variable(name).value_or("") + "\n";
+    if (!launch.meeting_file.empty())
+        return sha256(fmt::format("{}{}\n{}", key, launch.meeting_file, launch.promised_ranks));
     if (launch.ports == 1) return sha256(key);  // the user chose: who comes there belongs together
     std::ifstream file("/proc/self/cmdline", std::ios::binary);
     const std::string command{std::istreambuf_iterator<char>(file), {}};
@@ -32,6 +35,13 @@ std::string job_key(const Launch& launch) {
 
 net::Listener open_port(const Launch& launch, const Member& self) {
     int failure = 0;
+    if (!launch.meeting_file.empty()) {  // nobody has to guess the port
+        net::Listener listener(0, failure);
+        if (listener.is_open()) return listener;
+        throw Error(ExitCode::device_unavailable, 126,
+                    fmt::format("no TCP port can be opened on {}: {}.", self.host, std::strerror(failure)),
+                    "Look at the limits of this host.");
+    }
     for (int port = launch.master_port; port < launch.master_port + launch.ports; ++port) {
         net::Listener listener(port, failure);
         if (listener.is_open()) return listener;
@@ -67,8 +77,21 @@ Party meet_over_tcp(const Launch& launch, Member self, std::chrono::duration<dou
         "that "
         "port, or choose the interface with NCCL_SOCKET_IFNAME. --collective-timeout sets the limit.",
         launch.master_host);
+    if (!launch.meeting_file.empty()) {
+        place.file = launch.meeting_file;
+        place.ports = 1;
+        place.look_up = [path = launch.meeting_file, job = self.job](std::string& why) {
+            return MeetingFile::read(path, job, why);
+        };
+        place.fix =
+            "Give every rank the same --dist-url file:///PATH on a file system that all hosts see, let a "
+            "firewall pass TCP between the hosts, or choose the interface with NCCL_SOCKET_IFNAME. "
+            "--collective-timeout sets the limit.";
+    }
     if (self.rank != 0) return join(std::move(self), place);
     net::Listener listener = open_port(launch, self);
+    std::optional<MeetingFile> file;
+    if (!place.file.empty()) file.emplace(place.file, self.job, listener.port(), interface_filter);
     return receive_members(listener, std::move(self), place,
                            [](const std::string& text) { log::warning("{}", text); });
 }

@@ -11,6 +11,7 @@
 #include "base/error.hpp"
 #include "base/log.hpp"
 #include "base/signals.hpp"
+#include "comm/checked_communicator.hpp"
 #include "comm/flight_record.hpp"
 #include "comm/lifeline.hpp"
 #include "comm/mpi_layer.hpp"
@@ -46,9 +47,16 @@ struct World::State {
     std::unique_ptr<MpiLayer> mpi;
     std::unique_ptr<TcpCommunicator> tcp;
     std::unique_ptr<Communicator> self;
+    std::unique_ptr<CheckedCommunicator> checked;
     std::unique_ptr<RecordedCommunicator> recorded;
     std::unique_ptr<Lifeline> lifeline;
 
+    /// What collectives go through before they reach the message layer.
+    void connect(Communicator& inner, bool check) {
+        if (check) checked = std::make_unique<CheckedCommunicator>(inner);
+        recorded = std::make_unique<RecordedCommunicator>(
+            checked ? static_cast<Communicator&>(*checked) : inner, record);
+    }
     const Member& member() const { return members[static_cast<std::size_t>(rank)]; }
     bool has_started_sums() const {
         return (mpi && mpi->communicator().has_started_sums()) || (tcp && tcp->has_started_sums());
@@ -90,18 +98,18 @@ World::World(const Launch& launch, const WorldSettings& settings) : state_(std::
 
     if (transport == Transport::tcp && self.size > 1) {
         state.master = fmt::format(
-            "{}:{}", launch.master_host,
+            "{}:{}", launch.meeting_file.empty() ? launch.master_host : party.members[0].host,
             self.rank == 0 ? party.links[1].local_address().port() : party.links[0].peer_address().port());
         const auto deadline =
             net::Clock::now() + std::chrono::duration_cast<net::Clock::duration>(settings.collective_timeout);
         state.tcp = std::make_unique<TcpCommunicator>(
             self.rank, self.size, state.member().address, settings.collective_timeout,
             [&](const std::vector<std::string>& texts) { return party.exchange(texts, deadline); });
-        state.recorded = std::make_unique<RecordedCommunicator>(*state.tcp, state.record);
+        state.connect(*state.tcp, settings.check_collectives);
     } else if (transport == Transport::tcp) {
         state.self = self_communicator();
     } else {
-        state.recorded = std::make_unique<RecordedCommunicator>(state.mpi->communicator(), state.record);
+        state.connect(state.mpi->communicator(), settings.check_collectives);
     }
     state.lifeline =
         Lifeline::make(std::move(party), state.record, launch.launcher, settings.heartbeat_timeout);
@@ -191,6 +199,10 @@ void World::set_activity(std::function<std::string()> activity) {
 
 void World::set_last_act(std::function<void()> last_act) {
     if (state_->lifeline) state_->lifeline->set_last_act(std::move(last_act));
+}
+
+Traffic World::traffic() const {
+    return state_->record.traffic();
 }
 
 double World::waited() const {

@@ -10,6 +10,7 @@
 
 #include "comm/communicator.hpp"
 #include "comm/failure.hpp"
+#include "comm/flight_record.hpp"
 #include "comm/launch.hpp"
 
 namespace terrane::comm {
@@ -18,7 +19,8 @@ namespace terrane::comm {
 struct WorldSettings {
     std::chrono::duration<double> collective_timeout = std::chrono::seconds(1800);  ///< also for the meeting
     std::chrono::duration<double> heartbeat_timeout = std::chrono::seconds(30);
-    std::string program{};  ///< hash; ranks with another are refused
+    std::string program{};           ///< hash; ranks with another are refused
+    bool check_collectives = false;  ///< before every collective the ranks compare what they are about to do
 };
 
 /// The ranks of a job and what connects them: MPI, TCP without MPI, or nothing where there is one rank.
@@ -69,6 +71,8 @@ class World {
     void set_last_act(std::function<void()> last_act);
     /// Seconds this rank has waited in collectives so far.
     double waited() const;
+    /// What sums of gradients have moved so far, on this rank.
+    Traffic traffic() const;
 
     /// Reports an exception that ended this rank's work and returns its exit code. If all ranks failed, each
     /// distinct error is printed once and all ranks get the code of the lowest rank; otherwise this rank

@@ -1,5 +1,7 @@
 #include "comm/diagnosis.hpp"
 
+#include <thread>
+
 #include "support/catch.hpp"
 
 using namespace terrane;
@@ -105,4 +107,20 @@ TEST_CASE("the record keeps the last collectives and tells waiting from computin
     CHECK_THAT(lines.front(), contains("#138 barrier, 8 bytes, "));
     CHECK_THAT(lines.back(),
                contains("#201 sum of a gradient bucket, 4096 bytes, ") && contains(" to now ("));
+}
+
+TEST_CASE("the time of sums that overlap counts once", "[comm]") {
+    comm::FlightRecord record;
+    const auto pause = [] { std::this_thread::sleep_for(std::chrono::milliseconds(20)); };
+    const std::int64_t first = record.begin_traffic("sum of a gradient bucket", 1000);
+    pause();
+    const std::int64_t second = record.begin_traffic("sum of a gradient bucket", 500);
+    record.end_traffic(first);
+    pause();
+    record.end_traffic(second);
+    const comm::Traffic moved = record.traffic();
+    pause();
+    CHECK(moved.bytes == 1500);
+    CHECK(moved.seconds >= 0.04);
+    CHECK(record.traffic().seconds == moved.seconds);
 }

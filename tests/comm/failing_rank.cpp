@@ -1,8 +1,10 @@
 // A program for failures.cpp and the like: failing_rank HOW [collective timeout] [heartbeat timeout] [name].
 // It fails as HOW says; "loop" does steps with collectives for as long as TERRANE_FAULT or a signal lets it,
-// at most 600 of them.
+// 600 of them or TERRANE_TEST_STEPS, and for at least TERRANE_TEST_SECONDS, each with a sum of 1000 numbers
+// or TERRANE_TEST_BUCKET.
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
@@ -31,24 +33,40 @@ void obey() {
     }
 }
 
+std::size_t number_in(const char* name, std::size_t otherwise) {
+    const auto text = comm::environment_variable(name);
+    return text ? static_cast<std::size_t>(std::atoll(text->c_str())) : otherwise;
+}
+
 void loop(comm::World& world) {
     for (const int number : {SIGRTMIN, SIGRTMIN + 1})
         std::signal(number, [](int signal) { ordered = signal; });
-    std::vector<float> bucket(1000, 1.0F);
+    std::vector<float> bucket(number_in("TERRANE_TEST_BUCKET", 1000), 1.0F);
     const auto mark = comm::environment_variable("TERRANE_TEST_STARTED");
-    const auto steps = comm::environment_variable("TERRANE_TEST_STEPS");
-    const int last = steps ? std::atoi(steps->c_str()) : 600;
-    for (int step = 1; step <= last; ++step) {
-        world.set_step(step);
-        fault::reached(fault::Place::step, step);
+    const auto steps = number_in("TERRANE_TEST_STEPS", 600);
+    const auto seconds = static_cast<double>(number_in("TERRANE_TEST_SECONDS", 0));
+    const auto begin = std::chrono::steady_clock::now();
+    const auto since = [](auto time) {
+        return std::chrono::duration<double>(std::chrono::steady_clock::now() - time).count();
+    };
+    double longest = 0;
+    // Rank 0's clock decides for all.
+    for (std::size_t step = 1, more = 1; more != 0; ++step) {
+        const auto step_begin = std::chrono::steady_clock::now();
+        world.set_step(static_cast<std::int64_t>(step));
+        fault::reached(fault::Place::step, static_cast<std::int64_t>(step));
         obey();
         std::this_thread::sleep_for(std::chrono::milliseconds(5));
         const auto ticket = world.communicator().start_sum(bucket);
-        std::vector<double> sum{1};
+        const bool goes_on = world.rank() == 0 && (step < steps || since(begin) < seconds);
+        std::vector<double> sum{goes_on ? 1.0 : 0.0};
         world.communicator().sum(std::span<double>(sum));
+        more = sum[0] > 0 ? 1 : 0;
         world.communicator().wait(ticket);
+        longest = std::max(longest, since(step_begin));
         if (step == 3 && world.rank() == 0 && mark) std::ofstream(*mark) << "started";
     }
+    if (world.rank() == 0) log::info("longest step: {:.1f} s", longest);
 }
 
 }  // namespace
@@ -60,10 +78,12 @@ int main(int count, char** arguments) {
     settings.program = comm::environment_variable("TERRANE_TEST_PROGRAM").value_or("");
     if (count > 2) settings.collective_timeout = std::chrono::duration<double>(std::atof(arguments[2]));
     if (count > 3) settings.heartbeat_timeout = std::chrono::duration<double>(std::atof(arguments[3]));
+    settings.check_collectives = comm::environment_variable("TERRANE_TEST_CHECK").has_value();
     std::unique_ptr<comm::World> world;
     try {
         comm::LaunchRequest request;
         request.launcher = comm::environment_variable("TERRANE_TEST_LAUNCHER").value_or("auto");
+        request.dist_url = comm::environment_variable("TERRANE_TEST_DIST_URL").value_or("");
         world =
             std::make_unique<comm::World>(comm::detect_launch(comm::environment_variable, request), settings);
         fault::arm_from_environment(world->rank());
@@ -100,6 +120,10 @@ int main(int count, char** arguments) {
         if (how == "stop_first" && world->rank() == 0) ::raise(SIGSTOP);
         if (how == "asleep" && last) std::this_thread::sleep_for(std::chrono::seconds(100));
         if (how == "late" && last) std::this_thread::sleep_for(std::chrono::seconds(3));
+        if (how == "differ") {
+            std::vector<double> sum{1};
+            if (!last) world->communicator().sum(std::span<double>(sum));
+        }
         if (how == "local") {
             world->require_equal("local rank", std::to_string(world->local_rank() == world->rank()));
         }

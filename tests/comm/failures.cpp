@@ -2,6 +2,7 @@
 #include "failing_rank_job.hpp"
 #include "support/catch.hpp"
 
+using terrane::test::contains;
 using terrane::test::job;
 using terrane::test::job_launchers;
 using terrane::test::JobLauncher;
@@ -49,6 +50,24 @@ TEST_CASE("different errors of all ranks are each printed once with their rank",
         for (int rank = 0; rank < 3; ++rank) {
             CHECK(occurrences(result.output, "error[E0901]: rank " + std::to_string(rank) + " failed.") == 1);
         }
+    }
+}
+
+TEST_CASE("with checks on, ranks that call different collectives are told apart at once", "[comm]") {
+    for (const JobLauncher& launcher : job_launchers()) {
+        const ShellResult result =
+            shell("TERRANE_TEST_CHECK=1 " + job(launcher, 3, TERRANE_FAILING_RANK " differ 30 30"));
+        INFO(launcher.name << "\n" << result.output);
+        CHECK(result.exit_code == 82);
+        CHECK(occurrences(result.output, "error[E0807]: the ranks are about to do different collectives: ") ==
+              1);
+        CHECK_THAT(result.output,
+                   contains("rank 2: #2 barrier") && contains("ranks 0, 1: #2 sum of 1 doubles"));
+        CHECK(result.seconds < 15);
+        const ShellResult same = shell("TERRANE_TEST_CHECK=1 TERRANE_TEST_STEPS=5 " +
+                                       job(launcher, 3, TERRANE_FAILING_RANK " loop 30 30"));
+        INFO(launcher.name << "\n" << same.output);
+        CHECK(same.exit_code == 0);
     }
 }
 

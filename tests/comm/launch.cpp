@@ -117,9 +117,12 @@ TEST_CASE("the port comes from the URL, the option, MASTER_PORT, PORT, or is sea
     CHECK_THROWS_WITH(launch(), terrane::test::contains("E0123") && terrane::test::contains("MASTER_PORT"));
     variables = {{"RANK", "0"}, {"WORLD_SIZE", "2"}, {"MASTER_ADDR", "node1"}};
     CHECK(launch().ports == 1);  // other hosts could not know which
-    for (const char* wrong : {"tcp://node1", "tcp://:1", "tcp://node1:x", "file:///tmp/x", "node1:1"})
+    for (const char* wrong :
+         {"tcp://node1", "tcp://:1", "tcp://node1:x", "file://", "file://x", "file:///x/", "node1:1"})
         CHECK_THROWS_WITH(launch({.dist_url = wrong}), terrane::test::contains("E0103"));
     CHECK_THROWS_WITH(launch({.launcher = "mpi", .dist_url = "env://"}), terrane::test::contains("E0107"));
+    CHECK(launch({.dist_url = "file:///shared/meeting"}).meeting_file == "/shared/meeting");
+    CHECK(launch({.dist_url = "file:///shared/meeting"}).launcher == comm::Launcher::environment);
 }
 
 TEST_CASE("launchers that contradict each other or say too little are refused", "[comm]") {
@@ -213,6 +216,10 @@ TEST_CASE("an exception becomes a text and an exit code", "[comm]") {
     CHECK(own.exit_code == 65);
     CHECK(own.text == "error[E0203]: a has no CRS. Add one.");
     CHECK(described(std::bad_alloc()).text.starts_with("error[E0002]: out of memory."));
+    const std::system_error no_thread(std::make_error_code(std::errc::resource_unavailable_try_again));
+    CHECK(described(no_thread).text.starts_with("error[E0002]: the system refuses a further thread"));
+    CHECK(described(std::system_error(std::make_error_code(std::errc::io_error)))
+              .text.starts_with("error[E0001]: internal error: "));
     CHECK(described(std::runtime_error("x")).text.starts_with("error[E0001]: internal error: x."));
     CHECK(described(std::runtime_error("x")).exit_code == 1);
     CHECK(described(3).exit_code == 1);

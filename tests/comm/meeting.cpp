@@ -1,8 +1,12 @@
 // How ranks without MPI find each other, and what is refused: starts failing_rank.cpp by the environment
 // alone.
+#include <filesystem>
+
+#include "base/file.hpp"
 #include "net/listener.hpp"
 #include "support/catch.hpp"
 #include "support/job.hpp"
+#include "support/temporary_folder.hpp"
 
 using terrane::test::contains;
 using terrane::test::occurrences;
@@ -54,6 +58,34 @@ TEST_CASE("a rank that doesn't come is named in time, with address and port", "[
     CHECK_THAT(headless.output, contains("error[E0125]: rank 1 on ") &&
                                     contains("did not reach rank 0 at 127.0.0.1:") &&
                                     contains("Connection refused"));
+}
+
+TEST_CASE("ranks meet by a file that all of them see, whatever an earlier job left there", "[comm]") {
+    const terrane::test::TemporaryFolder folder;
+    const std::string file = (folder.path() / "meeting").string();
+    const std::string by_file = "--port none --set TERRANE_TEST_DIST_URL=file://" + file + " ";
+    for (const char* left : {"", "terrane meeting 1\nanother job\n9\n127.0.0.1\n", "rubbish"}) {
+        if (*left != '\0') terrane::write_file_atomically(file, left);
+        const ShellResult met = run("-n 3 " + by_file, "local 60 30");
+        INFO(met.output);
+        CHECK(met.exit_code == 0);
+        CHECK_THAT(met.output, contains("done with 3 ranks at "));
+        CHECK(std::filesystem::is_empty(folder.path()));
+    }
+    const ShellResult headless = run("-n 2 --without 0 " + by_file, "late 2 30");
+    INFO(headless.output);
+    CHECK(headless.exit_code == 69);
+    CHECK_THAT(headless.output,
+               contains("did not reach rank 0 at the address in " + file + " within 2 s: ") &&
+                   contains("has not written that file yet"));
+    const ShellResult nowhere =
+        run("-n 2 --port none --set TERRANE_TEST_DIST_URL=file:///missing/folder/meeting", "late 2 30");
+    INFO(nowhere.output);
+    CHECK_THAT(nowhere.output, contains("error[E0126]: the other ranks can't be told where to meet: "));
+    const ShellResult incomplete = run("-n 3 --without 1 " + by_file, "late 2 30");
+    INFO(incomplete.output);
+    CHECK_THAT(incomplete.output, contains("rank 1 did not come to the address in " + file));
+    CHECK(std::filesystem::is_empty(folder.path()));
 }
 
 TEST_CASE("ranks that contradict each other are refused, by name", "[comm]") {
