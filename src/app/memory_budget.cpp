@@ -7,6 +7,8 @@
 #include <sstream>
 #include <string>
 
+#include "base/error.hpp"
+
 namespace terrane::app {
 
 namespace {
@@ -74,12 +76,23 @@ std::size_t available_in_one_group(const fs::path& group, const GroupFiles& file
     return limit - std::min(limit, kept);
 }
 
-/// What a limit on addresses (ulimit -v) leaves.
+// Addresses that no plan counts: oneDNN's generated code, which crashes where it can't have its memory,
+// stacks of threads and their heaps.
+constexpr std::size_t unplanned_addresses = std::size_t{192} << 20;
+
+/// What a limit on addresses (ulimit -v) leaves for plans.
 std::size_t available_to_process(const fs::path& proc) {
     rlimit limit{};
     if (::getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return unlimited;
-    const std::size_t kib = number_of(proc / "self" / "status", "VmSize:", 0);
-    return limit.rlim_cur - std::min<std::size_t>(limit.rlim_cur, kib * 1024);
+    const std::size_t used = number_of(proc / "self" / "status", "VmSize:", 0) * 1024;
+    if (limit.rlim_cur < used + unplanned_addresses) {
+        throw Error(ExitCode::device_unavailable, 710,
+                    fmt::format("the limit of {} MB on addresses is too low: the program has taken {} MB and "
+                                "needs {} MB more before any data.",
+                                limit.rlim_cur >> 20, used >> 20, unplanned_addresses >> 20),
+                    "Raise it (ulimit -v) or bound the job's memory by a control group instead.");
+    }
+    return limit.rlim_cur - used - unplanned_addresses;
 }
 
 }  // namespace
@@ -99,11 +112,11 @@ std::size_t available_in_groups(const fs::path& proc, const fs::path& groups) {
 }
 
 std::size_t memory_budget(const config::Runtime& runtime, int ranks) {
-    if (runtime.ram > 0) return static_cast<std::size_t>(runtime.ram) << 20;
     const fs::path proc = "/proc";
+    const std::size_t own = available_to_process(proc);
+    if (runtime.ram > 0) return static_cast<std::size_t>(runtime.ram) << 20;
     const std::size_t shared = std::min(available_on_host(proc), available_in_groups(proc, "/sys/fs/cgroup"));
-    return std::min(shared / static_cast<std::size_t>(std::max(ranks, 1)), available_to_process(proc)) / 10 *
-           8;
+    return std::min(shared / static_cast<std::size_t>(std::max(ranks, 1)), own) / 10 * 8;
 }
 
 }  // namespace terrane::app

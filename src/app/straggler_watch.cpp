@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
+#include <limits>
+#include <locale>
+#include <sstream>
 
 namespace terrane::app {
 
@@ -33,6 +35,36 @@ std::string name_straggler(const std::vector<RankTimes>& ranks, const std::vecto
         slowest, hosts[slowest], longest / std::max(median, 1e-9), longest, median);
 }
 
+Balance balance_of(const std::vector<RankTimes>& ranks, const std::vector<std::string>& hosts) {
+    Balance balance;
+    balance.straggler = name_straggler(ranks, hosts);
+    double own = 0, waited = 0, longest = 0, shortest_sums = std::numeric_limits<double>::infinity();
+    for (std::size_t rank = 0; rank < ranks.size(); ++rank) {
+        own += ranks[rank].own;
+        waited += ranks[rank].waited;
+        if (ranks[rank].own > longest) balance.slowest = rank;
+        longest = std::max(longest, ranks[rank].own);
+        shortest_sums = std::min(shortest_sums, ranks[rank].traffic.seconds);
+    }
+    const auto count = static_cast<double>(ranks.size());
+    if (own > 0) balance.imbalance = longest * count / own;
+    if (own + waited > 0) balance.waiting = waited / (own + waited);
+    if (ranks.empty()) return balance;
+    const auto bytes = static_cast<double>(ranks[0].traffic.bytes);  // the same on all
+    balance.megabytes = bytes / 1e6;
+    if (bytes > 0 && shortest_sums > 0)
+        balance.gigabytes_per_second = 2 * (count - 1) / count * bytes / shortest_sums / 1e9;
+    return balance;
+}
+
+std::string Balance::text(const std::vector<std::string>& hosts) const {
+    std::string text = fmt::format("imbalance {:.2f} (rank {} on {}), {:.0f} % of the time waiting",
+                                   imbalance, slowest, hosts[slowest], 100 * waiting);
+    if (megabytes > 0)
+        text += fmt::format(", {:.1f} MB of gradients at {:.3g} GB/s", megabytes, gigabytes_per_second);
+    return text;
+}
+
 void StragglerWatch::pause() {
     since_ = Clock::now();
     waited_before_ = world_.waited();
@@ -46,19 +78,22 @@ void StragglerWatch::step() {
     pause();
 }
 
-std::string StragglerWatch::epoch() {
+Balance StragglerWatch::epoch() {
+    const comm::Traffic traffic = world_.traffic();
     std::vector<RankTimes> ranks;
-    for (const std::string& text :
-         world_.communicator().all_gather(fmt::format("{:.6f} {:.6f}", times_.own, times_.waited))) {
+    for (const std::string& text : world_.communicator().all_gather(
+             fmt::format("{:.6f} {:.6f} {} {:.9f}", times_.own, times_.waited,
+                         traffic.bytes - traffic_before_.bytes, traffic.seconds - traffic_before_.seconds))) {
         RankTimes one;
-        const char* const end = text.data() + text.size();
-        const char* const middle = std::from_chars(text.data(), end, one.own).ptr;
-        if (middle < end) std::from_chars(middle + 1, end, one.waited);
+        std::istringstream words(text);
+        words.imbue(std::locale::classic());
+        words >> one.own >> one.waited >> one.traffic.bytes >> one.traffic.seconds;
         ranks.push_back(one);
     }
     times_ = {};
+    traffic_before_ = world_.traffic();
     pause();
-    return name_straggler(ranks, world_.hosts());
+    return balance_of(ranks, world_.hosts());
 }
 
 }  // namespace terrane::app

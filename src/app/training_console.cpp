@@ -98,10 +98,21 @@ void TrainingConsole::on_step(const train::StepReport& step) {
 
 void TrainingConsole::report_straggler() {
     if (invocation_.world().size() == 1 || step_ % run_.steps_per_epoch != 0) return;
-    const std::string straggler = stragglers_.epoch();
-    if (straggler.empty() || folder_ == nullptr) return;
-    console_.line("slow  " + straggler);
-    folder_->event("straggler", Json{{"step", step_}, {"text", straggler}}.dump());
+    const Balance balance = stragglers_.epoch();
+    imbalance_ = balance.imbalance;
+    bus_bandwidth_ = balance.gigabytes_per_second;
+    if (folder_ == nullptr) return;
+    console_.line("ranks " + balance.text(invocation_.world().hosts()));
+    folder_->event("ranks", Json{{"step", step_},
+                                 {"imbalance", balance.imbalance},
+                                 {"slowest", balance.slowest},
+                                 {"waiting", balance.waiting},
+                                 {"gradients_mb", balance.megabytes},
+                                 {"bus_gb_per_s", balance.gigabytes_per_second}}
+                                .dump());
+    if (balance.straggler.empty()) return;
+    console_.line("slow  " + balance.straggler);
+    folder_->event("straggler", Json{{"step", step_}, {"text", balance.straggler}}.dump());
 }
 
 void TrainingConsole::on_evaluation(const train::EvaluationReport& evaluation) {
@@ -120,6 +131,8 @@ void TrainingConsole::on_evaluation(const train::EvaluationReport& evaluation) {
     row_.io_wait = io_wait();
     row_.memory_gib = memory[0] / (1024.0 * 1024.0 * 1024.0);
     row_.seconds = std::chrono::duration<double>(Clock::now() - row_began_).count();
+    row_.imbalance = imbalance_;
+    row_.bus_bandwidth = bus_bandwidth_;
     if (evaluation.best) row_.note = "best";
     row_is_pending_ = true;
     folder_->metrics(row_, class_names(invocation_.config()));  // before the checkpoint: no kill loses it
@@ -147,7 +160,9 @@ void TrainingConsole::on_checkpoint(std::int64_t step) {
 void TrainingConsole::on_saved(const train::SaveResult& result) {
     if (folder_ == nullptr) return;
     if (result.failure.empty()) {
-        folder_->event("checkpoint", Json{{"step", result.step}, {"seconds", result.seconds}}.dump());
+        folder_->event(
+            "checkpoint",
+            Json{{"step", result.step}, {"seconds", result.seconds}, {"held", result.held}}.dump());
         return;
     }
     log::warning("the checkpoint of step {} was not saved and will be tried again: {}", result.step,

@@ -47,6 +47,7 @@ class TrainingConsole final : public train::TrainingObserver {
     StragglerWatch stragglers_;
     train::RunReport run_;
     std::int64_t step_ = 0;
+    std::optional<double> imbalance_, bus_bandwidth_;  // of the last epoch
 
     // Since the last row of the table.
     double seconds_ = 0;

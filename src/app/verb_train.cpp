@@ -1,7 +1,10 @@
 #include <chrono>
+#include <cstdlib>
 
+#include "app/activity_teller.hpp"
 #include "app/backend_choice.hpp"
 #include "app/banner.hpp"
+#include "app/launch_options.hpp"
 #include "app/memory_budget.hpp"
 #include "app/run_records.hpp"
 #include "app/training_console.hpp"
@@ -86,8 +89,19 @@ report::DataSummary summary_of(const tiles::TileStore& store) {
     return summary;
 }
 
+/// --dist-debug: what ranks exchange in a step, and what they don't.
+void show_exchange(const train::RunReport& plan) {
+    std::string buckets;
+    for (const std::size_t bytes : plan.buckets)
+        buckets += fmt::format(" {:.2f}", static_cast<double>(bytes) / 1e6);
+    log::info("debug {} gradient buckets, MB in the order of their sums:{}", plan.buckets.size(), buckets);
+    log::info("debug {} parameters without gradient{}{}", plan.without_gradient.size(),
+              plan.without_gradient.empty() ? "" : ": ", fmt::join(plan.without_gradient, ", "));
+}
+
 void print_plan(const Invocation& invocation, const fs::path& folder, const tiles::TileStore& store,
                 const train::RunReport& plan, std::size_t budget) {
+    const std::string debug = dist_debug(invocation.resolved(), comm::environment_variable);
     show_banner(invocation, folder.string());
     log::info("{}", report::format_data(summary_of(store)));
     log::info("{}", report::format_memory(plan.parameters, static_cast<std::int64_t>(plan.memory.total()),
@@ -102,6 +116,7 @@ void print_plan(const Invocation& invocation, const fs::path& folder, const tile
         log::info("train {} of {} parameters; {} are frozen or read by no loss", plan.trained_parameters,
                   plan.parameters, plan.parameters - plan.trained_parameters);
     }
+    if (debug != "off" && invocation.world().rank() == 0) show_exchange(plan);
     log::info("plan  {} steps, {} per epoch, from step {}", plan.total_steps, plan.steps_per_epoch,
               plan.first_step);
 }
@@ -122,6 +137,8 @@ ExitCode run_train(Invocation& invocation) {
     const signals::StopRequest stop;
     config::Config config = invocation.config();
     const fs::path folder = agreed_folder(invocation);
+    std::unique_ptr<FolderLock> lock;
+    if (invocation.world().rank() == 0 && !config.runtime.dry_run) lock = report::RunFolder::lock(folder);
     // A run that will be replaced is not continued.
     if (config.runtime.overwrite) config.train.resume = "never";
 
@@ -138,6 +155,7 @@ ExitCode run_train(Invocation& invocation) {
         log::warning("the split val has no tiles: nothing is evaluated, ckpt/best is the last checkpoint");
     }
 
+    const ActivityTeller teller(invocation.world(), {&training, &validation}, backend->description());
     LateObservers observers;
     train::TrainingSetup setup{config,
                                training,
@@ -155,6 +173,10 @@ ExitCode run_train(Invocation& invocation) {
         setup.deadline = began + std::chrono::duration_cast<std::chrono::steady_clock::duration>(
                                      std::chrono::duration<double>(config.runtime.max_time));
     }
+    // A rank that waits for a disk that doesn't answer can't be unwound.
+    setup.patience = {
+        std::chrono::duration<double>(config.runtime.collective_timeout),
+        [&](const Error& error) { std::_Exit(invocation.world().fail(std::make_exception_ptr(error))); }};
     // A device with memory of its own is asked before anything is allocated there.
     const std::optional<std::size_t> device_memory = backend->memory_left();
     train::MemoryPlan plan;

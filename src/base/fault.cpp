@@ -33,11 +33,12 @@ constexpr Names<Kind, 9> kinds{{{"kill", Kind::kill},
                                 {"flip_weight_bit", Kind::flip_weight_bit},
                                 {"io_error", Kind::io_error},
                                 {"short_write", Kind::short_write}}};
-constexpr Names<Place, 5> places{{{"step", Place::step},
+constexpr Names<Place, 6> places{{{"step", Place::step},
                                   {"collective", Place::collective},
                                   {"save", Place::save},
                                   {"file_operation", Place::file_operation},
-                                  {"saved_byte", Place::saved_byte}}};
+                                  {"saved_byte", Place::saved_byte},
+                                  {"tile", Place::tile}}};
 constexpr Names<FileOperation, 6> operations{{{"create", FileOperation::create},
                                               {"write", FileOperation::write},
                                               {"fsync", FileOperation::fsync},
@@ -132,6 +133,7 @@ struct State {
     std::int64_t saves = 0;
     std::int64_t file_operations = 0;
     std::int64_t saved_bytes = 0;
+    std::int64_t tiles = 0;
 };
 
 State& state() {
@@ -191,7 +193,7 @@ void arm(std::string_view text, int rank) {
     State& all = state();
     const std::lock_guard lock(all.mutex);
     all.faults = std::move(faults);
-    all.saves = all.file_operations = all.saved_bytes = 0;
+    all.saves = all.file_operations = all.saved_bytes = all.tiles = 0;
     detail::armed.store(!all.faults.empty());
 }
 
@@ -280,6 +282,15 @@ void wrote(std::size_t bytes) {
         total = state().saved_bytes += static_cast<std::int64_t>(bytes);
     }
     fault::reached(Place::saved_byte, total);
+}
+
+void reading_tile() {
+    std::int64_t number = 0;
+    {
+        const std::lock_guard lock(state().mutex);
+        number = ++state().tiles;
+    }
+    fault::reached(Place::tile, number);
 }
 
 }  // namespace detail

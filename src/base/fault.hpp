@@ -32,6 +32,7 @@ enum class Place {
     save,            ///< checkpoints that the process begins to write, from 1
     file_operation,  ///< creations, writes, fsyncs, renames, links and removals while saving, from 1
     saved_byte,      ///< bytes written while saving
+    tile,            ///< tiles that the process begins to read for training and evaluation, from 1
 };
 
 enum class FileOperation { create, write, fsync, rename, link, remove };
@@ -64,6 +65,7 @@ bool is_due(Kind kind, Place place, std::int64_t number);
 int file_operation(FileOperation operation);
 std::size_t write_limit(std::size_t bytes);
 void wrote(std::size_t bytes);
+void reading_tile();
 }  // namespace detail
 
 inline bool armed() noexcept {
@@ -79,6 +81,12 @@ inline void reached(Place place, std::int64_t number) {
 /// Whether the caller has to do what `kind` says.
 inline bool is_due(Kind kind, Place place, std::int64_t number) {
     return armed() && detail::is_due(kind, place, number);
+}
+
+/// A tile is about to be read.
+inline void reading_tile() {
+    if (armed()) [[unlikely]]
+        detail::reading_tile();
 }
 
 /// While it lives, the thread's file operations count as those of a save.

@@ -86,6 +86,7 @@ void wait_in_thread() {
     const sigset_t set = stop_signals();
     const int failed = pthread_sigmask(SIG_BLOCK, &set, nullptr);
     TERRANE_ASSERT(failed == 0, "signals can't be blocked: {}", std::system_category().message(failed));
+    ::signal(SIGXFSZ, SIG_IGN);  // a file beyond its limit is an error of the write, like a full disk
     std::thread(wait_for_signals).detach();
 }
 

@@ -18,6 +18,7 @@ namespace terrane::signals {
 ///   ignored: only work that can be continued gains anything by stopping early.
 /// - While a StopRequest lives, the first signal of any kind is kept for it, and only a further TERM or INT
 ///   ends the process at once.
+/// - XFSZ is ignored: a write beyond the limit on the size of files fails, and says so.
 void wait_in_thread();
 
 /// Puts off the end by TERM for so long, where nothing is to be stopped. mpirun sends TERM to all ranks as

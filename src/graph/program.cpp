@@ -4,6 +4,8 @@
 #include <chrono>
 #include <cstring>
 
+#include "base/activity.hpp"
+
 namespace terrane::graph {
 
 namespace {
@@ -300,10 +302,15 @@ void Program::run_step(std::size_t position, MicroStep micro_step) {
         backend_.synchronise();
         return now() - begin;
     };
+    const auto tell = [this](const char* phase, int node) {
+        activity::set_operation(phase, plan_.graph.nodes[static_cast<std::size_t>(node)].name);
+    };
     if (const auto* forward = std::get_if<ForwardStep>(&step)) {
+        tell("forward of", forward->node);
         run(*forward);
         if (profiling_) profile_[static_cast<std::size_t>(forward->node)].forward += elapsed();
     } else if (const auto* backward = std::get_if<BackwardStep>(&step)) {
+        tell("backward of", backward->node);
         run(*backward, micro_step);
         if (profiling_) profile_[static_cast<std::size_t>(backward->node)].backward += elapsed();
     } else if (const auto* exchange = std::get_if<ExchangeStep>(&step)) {

@@ -16,6 +16,7 @@ namespace terrane::train {
 /// What became of a checkpoint.
 struct SaveResult {
     std::int64_t step = 0;
+    double held = 0;     ///< seconds that training stood still for it (the trainer's to set)
     double seconds = 0;   ///< from the start of the writing to its end
     std::string failure;  ///< empty: the checkpoint is whole, linked and on the disk
 };

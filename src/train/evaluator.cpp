@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstring>
 
+#include "base/activity.hpp"
 #include "train/network_setup.hpp"
 #include "train/rank_agreement.hpp"
 
@@ -43,10 +44,11 @@ void Evaluator::keep_predictions(std::int64_t tiles) {
 }
 
 Evaluation Evaluator::run() {
-    return *run({});
+    return *run({}, {});
 }
 
-std::optional<Evaluation> Evaluator::run(const std::function<bool()>& stop_requested) {
+std::optional<Evaluation> Evaluator::run(const std::function<bool()>& stop_requested,
+                                         const data::Patience& patience) {
     const auto begin = std::chrono::steady_clock::now();
     broadcast_states(store_, backend_, communicator_);
     inference_->parameters_changed();
@@ -56,7 +58,7 @@ std::optional<Evaluation> Evaluator::run(const std::function<bool()>& stop_reque
     const data::EvaluationOrder order(layout, source_.size(), batch_, communicator_.rank(),
                                       communicator_.size());
     const data::InputSlots slots = input_slots(*inference_, layout);
-    data::Feeder feeder(source_, order, batch_, 0, prefetch_, backend_.sample_kernels());
+    data::Feeder feeder(source_, order, batch_, 0, prefetch_, backend_.sample_kernels(), patience);
     std::vector<std::int64_t> keys(static_cast<std::size_t>(batch_));
     // Sum and normaliser of every batch of every rank. Others' places are zero, so that adding them up is
     // exact and the total below has one order, whatever the number of ranks.
@@ -64,6 +66,7 @@ std::optional<Evaluation> Evaluator::run(const std::function<bool()>& stop_reque
     std::string kept;
     for (std::int64_t n = 0; n < order.batches(); ++n) {
         feeder.next(slots);
+        activity::set_work("evaluating");
         const auto current = feeder.current();
         for (std::size_t i = 0; i < keys.size(); ++i) {
             keys[i] = i < current.size() ? -1 - current[i].tile : 0;  // no key of a training sample

@@ -10,6 +10,7 @@
 #include "comm/communicator.hpp"
 #include "config/config.hpp"
 #include "data/augmentation.hpp"
+#include "data/feeder.hpp"
 #include "data/tile_source.hpp"
 #include "device/backend.hpp"
 #include "graph/program.hpp"
@@ -48,8 +49,9 @@ class Evaluator {
     /// differ, and the scores are those of rank 0's model, the one that is saved.
     Evaluation run();
     /// The same, but the ranks ask each other after every batch whether to stop: nothing if one rank's
-    /// `stop_requested` said yes.
-    std::optional<Evaluation> run(const std::function<bool()>& stop_requested);
+    /// `stop_requested` said yes. Tiles have to come within `patience`.
+    std::optional<Evaluation> run(const std::function<bool()>& stop_requested,
+                                  const data::Patience& patience);
 
     std::size_t bytes() const { return inference_->bytes(); }  ///< of its programs
     /// What a score of this evaluator means, in one line.

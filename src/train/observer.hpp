@@ -49,8 +49,10 @@ struct RunReport {
     std::string resumed_from;     ///< the checkpoint, or empty
     std::int64_t parameters = 0;
     std::int64_t trained_parameters = 0;
-    double peak_rate = 0;                  ///< optim.lr after optim.lr_scale
-    std::vector<optim::RuleMatch> groups;  ///< what each rule of optim.groups matched
+    std::vector<std::size_t> buckets{};           ///< of gradients, bytes, in the order of their sums
+    std::vector<std::string> without_gradient{};  ///< parameters that are frozen or that no loss reads
+    double peak_rate = 0;                         ///< optim.lr after optim.lr_scale
+    std::vector<optim::RuleMatch> groups;         ///< what each rule of optim.groups matched
     MemoryPlan memory;
     std::string evaluation_protocol;
     std::int64_t checkpoint_bytes = 0;

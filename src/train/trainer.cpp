@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 
+#include "base/activity.hpp"
 #include "base/fault.hpp"
 #include "base/log.hpp"
 #include "optim/parameter_groups.hpp"
@@ -59,6 +60,7 @@ void Trainer::step() {
              [this](std::int64_t micro_step) {
                  const device::NamedPhase phase(setup_.backend, "samples");
                  const int slot = feed_.take();
+                 activity::set_work("training");
                  const auto current = feed_.current();
                  if (features_ != nullptr) features_->fill(current);
                  draws_[static_cast<std::size_t>(micro_step)].assign(current.begin(), current.end());
@@ -102,6 +104,7 @@ void Trainer::step() {
 // ranks and micro-steps at hand, they become means: N ranks with batch B do what one rank with batch N * B
 // does. What is not finite on one rank is left out by all.
 void Trainer::update(const graph::LossTotals& totals, StepReport& report) {
+    activity::set_work("updating the weights");
     graph::LossTotals local = totals;
     if (shards_ != nullptr) {
         local = shards_->finish();
@@ -220,7 +223,7 @@ bool Trainer::evaluate() {
     // The moving average of the weights, if there is one, is what is scored and saved.
     const std::optional<Evaluation> evaluation = [&] {
         const optim::AveragedWeights averaged(optimizer_, store_.trainable_values());
-        return evaluator_->run([this] { return wants_to_stop(); });
+        return evaluator_->run([this] { return wants_to_stop(); }, setup_.patience);
     }();
     if (!evaluation) {
         agree_to_stop();

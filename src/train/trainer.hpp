@@ -50,6 +50,8 @@ struct TrainingSetup {
     std::function<bool()> stop_requested = [] { return false; };
     /// Why, for messages: "USR1".
     std::function<std::string()> stop_cause = [] { return std::string("request"); };
+    /// How long tiles may take to come.
+    data::Patience patience{};
     /// The run stops early enough to have saved its checkpoint by then.
     std::optional<std::chrono::steady_clock::time_point> deadline{};
 };
@@ -100,7 +102,7 @@ class Trainer {
     void save();
     void look_after_saving();
     void finish_saving();
-    void take_note(const SaveResult& result);
+    void take_note(SaveResult result);
     bool evaluation_is_due() const;
     bool checkpoint_is_due(bool evaluated) const;
     std::int64_t epoch() const;  ///< of the next step, from 1
@@ -148,6 +150,7 @@ class Trainer {
     std::unique_ptr<CheckpointWriter> writer_;
     CheckpointFolder::Room room_;
     double save_seconds_ = 0;     ///< on every rank: what the next one will take
+    double held_seconds_ = 0;     ///< that training stood still for the save whose end is not known yet
     std::int64_t retry_at_ = -1;  ///< step; -1: nothing failed
     std::int64_t retry_after_ = 1;
 };

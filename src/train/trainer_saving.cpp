@@ -1,6 +1,9 @@
 #include <algorithm>
 #include <array>
+#include <chrono>
+#include <utility>
 
+#include "base/activity.hpp"
 #include "base/log.hpp"
 #include "nets/network.hpp"
 #include "train/model_files.hpp"
@@ -80,6 +83,8 @@ void Trainer::start_saving() {
 
 // Training waits for the copy only, and for an earlier checkpoint that is still being written.
 void Trainer::save() {
+    activity::set_work("saving");
+    const auto begin = std::chrono::steady_clock::now();
     require_equal_replicas(store_, setup_.backend, communicator_);
     saved_step_ = state_.step;
     if (communicator_.rank() == 0) {
@@ -93,11 +98,13 @@ void Trainer::save() {
                         }});
     }
     setup_.observer.on_checkpoint(state_.step);
+    held_seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 
 // Training goes on whatever the disk does: the next attempt may succeed, and stopping now would lose the
 // steps since the last checkpoint.
-void Trainer::take_note(const SaveResult& result) {
+void Trainer::take_note(SaveResult result) {
+    result.held = std::exchange(held_seconds_, 0.0);  // a second attempt holds nobody up
     setup_.observer.on_saved(result);
     if (result.failure.empty()) {
         save_seconds_ = result.seconds;

@@ -2,6 +2,7 @@
 
 #include "base/log.hpp"
 #include "config/weak_maps.hpp"
+#include "graph/summary.hpp"
 #include "nets/freezing.hpp"
 #include "optim/parameter_groups.hpp"
 #include "train/class_weights.hpp"
@@ -202,6 +203,13 @@ RunReport Trainer::plan() const {
     report.peak_rate = peak_rate_;
     report.groups = groups_.matches;
     report.trained_parameters = store_.trainable_count();
+    for (const recipe::Part& part : training_->parts()) {
+        for (const std::size_t bytes : graph::bucket_bytes(part.program->plan()))
+            report.buckets.push_back(bytes);
+    }
+    for (const graph::ParameterStore::Entry& entry : store_.entries()) {
+        if (entry.trainable == graph::Trainable::no) report.without_gradient.push_back(entry.name);
+    }
     report.memory.parts = {{"the program itself", setup_.process_bytes, MemoryPlan::Place::host},
                            {"parameters and states", store_.parameter_bytes() + store_.state_bytes()},
                            {"gradients", store_.gradient_bytes()},
@@ -251,7 +259,7 @@ void Trainer::prepare() {
 void Trainer::start_feeding() {
     feed_.start(std::make_unique<data::Feeder>(setup_.training, order_, batches_.batch,
                                                state_.step * batches_.micro_steps, config_.train.prefetch,
-                                               setup_.backend.sample_kernels()));
+                                               setup_.backend.sample_kernels(), setup_.patience));
 }
 
 void Trainer::load_initial_weights() {

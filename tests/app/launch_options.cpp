@@ -52,6 +52,34 @@ TEST_CASE("NCCL_TIMEOUT is the collective timeout where nothing else sets it", "
                           contains("E0123") && contains("NCCL_TIMEOUT"));
 }
 
+TEST_CASE("TORCH_DISTRIBUTED_DEBUG=DETAIL lets ranks compare collectives where the option is not given",
+          "[app]") {
+    CHECK_FALSE(options({}).settings.check_collectives);
+    CHECK_FALSE(options({}, {{"TORCH_DISTRIBUTED_DEBUG", "INFO"}}).settings.check_collectives);
+    CHECK(options({}, {{"TORCH_DISTRIBUTED_DEBUG", "DETAIL"}}).settings.check_collectives);
+    CHECK(options({"--dist-debug", "detail"}).settings.check_collectives);
+    CHECK_FALSE(
+        options({"--dist-debug", "off"}, {{"TORCH_DISTRIBUTED_DEBUG", "DETAIL"}}).settings.check_collectives);
+    CHECK_THROWS_WITH(options({"--dist-debug", "loud"}), contains("E0506"));
+}
+
+TEST_CASE("how evenly ranks work and how fast their gradients travel", "[app]") {
+    const app::Balance balance = app::balance_of({{6, 6, {400'000'000, 0.5}},
+                                                  {12, 0, {400'000'000, 0.2}},
+                                                  {6, 6, {400'000'000, 0.5}},
+                                                  {8, 4, {400'000'000, 0.4}}},
+                                                 {"a", "a", "b", "b"});
+    CHECK(balance.imbalance == Approx(1.5));
+    CHECK(balance.slowest == 1);
+    CHECK(balance.waiting == Approx(1.0 / 3));
+    CHECK(balance.gigabytes_per_second == Approx(1.5 * 0.4 / 0.2));
+    CHECK(balance.text({"a", "a", "b", "b"}) ==
+          "imbalance 1.50 (rank 1 on a), 33 % of the time waiting, 400.0 MB of gradients at 3 GB/s");
+    CHECK_THAT(balance.straggler, contains("rank 1 on a needs"));
+    CHECK(app::balance_of({{1, 0, {}}, {1, 0, {}}}, {"a", "b"}).text({"a", "b"}) ==
+          "imbalance 1.00 (rank 0 on a), 0 % of the time waiting");
+}
+
 TEST_CASE("the rank whose own work takes longest is named, unless the difference is small", "[app]") {
     const std::vector<std::string> hosts{"a", "a", "b", "b"};
     CHECK(app::name_straggler({{10, 1}, {10.5, 0.5}, {9.8, 1.2}, {10.2, 0.8}}, hosts).empty());

@@ -5,7 +5,9 @@
 #include <cstring>
 #include <new>
 
+#include "base/activity.hpp"
 #include "base/error.hpp"
+#include "base/fault.hpp"
 #include "ref/backend.hpp"
 #include "support/catch.hpp"
 #include "support/synthetic_source.hpp"
@@ -117,6 +119,34 @@ TEST_CASE("a tile that can't be read ends next() with the tile and the file") {
         CHECK_THAT(error.message(), test::contains("shard.h5"));
         CHECK(error.exit_code() == ExitCode::data_invalid);
     }
+}
+
+TEST_CASE("a tile that does not come within the limit ends the waiting, and is named") {
+    Fixture f;
+    const data::EvaluationOrder order(f.source.layout(), 10, 3, 0, 1);
+    fault::arm("sleep@tile=5;seconds=2", 0);
+    struct Give {
+        std::string message;
+    };
+    data::Feeder feeder(f.source, order, 3, 0, 2, f.backend->sample_kernels(),
+                        {std::chrono::milliseconds(200), [](const Error& error) {
+                             CHECK(error.number() == 412);
+                             CHECK(error.exit_code() == ExitCode::io_error);
+                             throw Give{error.message()};
+                         }});
+    feeder.next(f.slots);
+    try {
+        feeder.next(f.slots);
+        FAIL("no limit");
+    } catch (const Give& given) {
+        CHECK_THAT(given.message,
+                   test::contains("do not come for 0.2 s") && test::contains(f.source.describe(4)));
+    }
+    CHECK(activity::state().work == "waiting for tiles");
+    CHECK(activity::state().reading == 4);
+    CHECK(activity::state().tiles == std::vector<std::int64_t>{0, 1, 2});
+    feeder.next(f.slots);  // the source woke up
+    fault::disarm();
 }
 
 TEST_CASE("a feeder that is dropped while reading ahead ends at once") {

@@ -30,6 +30,15 @@ TEST_CASE("a full disk is named, and the checkpoint before it stays usable") {
             file.finish();
         };
     };
+    // A run that could not keep its checkpoints there does not begin.
+    try {
+        checkpoints.prepare(std::size_t{200} << 10);
+        FAIL("the small disk went unnoticed");
+    } catch (const Error& error) {
+        CHECK(error.number() == 613);
+        CHECK_THAT(error.message(), test::contains("two of them must fit"));
+    }
+    CHECK(checkpoints.prepare(std::size_t{50} << 10).leftovers == 0);
     checkpoints.publish(1, write(100'000));
     checkpoints.link("last", 1);
     try {

@@ -1,0 +1,60 @@
+#!/usr/bin/env python3
+"""A read that never returns (a dead file server) is an error with the tile's name, not a job that hangs; on several ranks as
+well, where the message says what each rank was at. And two trainings can't share a run folder.
+
+usage: stuck_reader.py TERRANE [MPIRUN WORDS...]
+"""
+
+import re
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+from small_training import SmallTraining  # noqa: E402
+
+
+def main():
+    program, mpirun = sys.argv[1], sys.argv[2:]
+    with tempfile.TemporaryDirectory() as folder:
+        small, runs = SmallTraining(program, folder), Path(folder) / "runs"
+
+        began = time.monotonic()
+        text = small.run(small.train(runs / "alone", "--collective-timeout", "2"), code=74,
+                         TERRANE_FAULT="sleep@tile=20;seconds=1000")
+        assert re.search(r"error\[E0412\]: the next tiles do not come for 2 s; being read is .*scene", text), text
+        print(f"one rank: E0412 after {time.monotonic() - began:.1f} s")
+
+        # The other rank's limit passes at the same time: either of the two errors comes first.
+        text = small.run([*mpirun, "-n", "2", *small.train(runs / "two", "--collective-timeout", "3")], code=None,
+                         TERRANE_FAULT="sleep@tile=20;seconds=1000;rank=1")
+        assert re.search(r"\[rank 1 on .*E0412|E0802.*rank 1 on .*waiting for tiles on cpu.*, reading ", text), text
+        print("two ranks: rank 1 is named with the tile")
+
+        # A rank that is stuck between two reads is named with its operation or tiles.
+        text = small.run([*mpirun, "-n", "2", *small.train(runs / "spin", "--collective-timeout", "3")], code=82,
+                         TERRANE_FAULT="spin@step=4;rank=1")
+        told = re.search(r"error\[E0802\].*rank 1 on \S+ .*step 4, .* on cpu.*, tiles?: .*", text)
+        assert told, text
+        print(told.group(0))
+
+        held = small.start(small.train(runs / "held"))
+        held.wait_for("ep 1")
+        text = small.run(small.train(runs / "held"), code=73)
+        assert re.search(r"error\[E0906\]: the run folder .*held is being trained in by process \d+", text), text
+        text = small.run([*mpirun, "-n", "2", *small.train(runs / "held")], code=73)
+        assert text.count("error[E0906]") == 1, text
+        held.end(75, signal.SIGTERM)
+        again = small.start(small.train(runs / "held"))
+        again.wait_for("resume ")
+        again.end(-9, signal.SIGKILL)
+        last = small.start(small.train(runs / "held"))  # what a killed training leaves is no lock
+        last.wait_for("ep ")
+        last.end(75, signal.SIGTERM)
+        print("a run folder has one training at a time")
+
+
+if __name__ == "__main__":
+    main()
