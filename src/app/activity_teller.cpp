@@ -31,7 +31,7 @@ std::string ActivityTeller::text() const {
     const bool waits = now.work == "waiting for tiles";
     if (waits && now.reading >= 0) text += ", reading " + describe(now.reading_source, now.reading);
     if (!waits && !now.tiles.empty()) {
-        text += now.tile_count == 1 ? ", tile: " : ", tiles: ";
+        text += ", ";
         for (std::size_t i = 0; i < now.tiles.size(); ++i)
             text += (i > 0 ? "; " : "") + describe(now.tiles_source, now.tiles[i]);
         const auto more = now.tile_count - static_cast<std::int64_t>(now.tiles.size());

@@ -18,7 +18,7 @@ class ActivityTeller {
     ActivityTeller(const ActivityTeller&) = delete;
     ActivityTeller& operator=(const ActivityTeller&) = delete;
 
-    /// "training on cpu, forward of encoder.stem, tiles: ...".
+    /// "training on cpu, forward of encoder.stem, tile 7 (scene ...); tile 9 ...".
     std::string text() const;
 
   private:

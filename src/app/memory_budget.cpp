@@ -82,8 +82,9 @@ constexpr std::size_t unplanned_addresses = std::size_t{192} << 20;
 
 /// What a limit on addresses (ulimit -v) leaves for plans.
 std::size_t available_to_process(const fs::path& proc) {
+    if (!addresses_are_limited()) return unlimited;
     rlimit limit{};
-    if (::getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return unlimited;
+    ::getrlimit(RLIMIT_AS, &limit);
     const std::size_t used = number_of(proc / "self" / "status", "VmSize:", 0) * 1024;
     if (limit.rlim_cur < used + unplanned_addresses) {
         throw Error(ExitCode::device_unavailable, 710,
@@ -109,6 +110,11 @@ std::size_t available_in_groups(const fs::path& proc, const fs::path& groups) {
         }
     }
     return available;
+}
+
+bool addresses_are_limited() {
+    rlimit limit{};
+    return ::getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
 }
 
 std::size_t memory_budget(const config::Runtime& runtime, int ranks) {

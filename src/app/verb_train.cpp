@@ -1,3 +1,4 @@
+#include <array>
 #include <chrono>
 #include <cstdlib>
 
@@ -175,16 +176,19 @@ ExitCode run_train(Invocation& invocation) {
     }
     // A rank that waits for a disk that doesn't answer can't be unwound.
     setup.patience = {
-        std::chrono::duration<double>(config.runtime.collective_timeout),
+        collective_timeout(invocation.resolved(), comm::environment_variable),
         [&](const Error& error) { std::_Exit(invocation.world().fail(std::make_exception_ptr(error))); }};
     // A device with memory of its own is asked before anything is allocated there.
     const std::optional<std::size_t> device_memory = backend->memory_left();
     train::MemoryPlan plan;
     if (device_memory) plan = train::require_device_memory(setup, *device_memory);
+    std::array<std::int64_t, 1> limited{addresses_are_limited() ? 1 : 0};
+    invocation.communicator().max(limited);
+    const train::MemoryScope scope = device_memory ? train::MemoryScope::host : train::MemoryScope::all;
+    if (limited[0] != 0) train::require_memory(setup, train::planned_memory(setup), budget, scope);
     const std::unique_ptr<train::Trainer> made = make_trainer(setup, plan);
     train::Trainer& trainer = *made;
-    train::require_memory(setup, trainer.plan().memory, budget,
-                          device_memory ? train::MemoryScope::host : train::MemoryScope::all);
+    train::require_memory(setup, trainer.plan().memory, budget, scope);
     trainer.prepare();
     print_plan(invocation, folder, store, trainer.plan(), budget);
     if (config.runtime.dry_run) return ExitCode::done;

@@ -35,16 +35,24 @@ std::string job_or_process() {
     return job != nullptr ? job : fmt::format("{}", ::getpid());
 }
 
+constexpr std::string_view evidence_prefix = "last_collectives_rank_";  // see comm/lifeline.cpp
+
 // Everything a run may have put there; nothing else is ever removed.
 void remove_run(const fs::path& path) {
+    std::vector<fs::path> entries;
     for (const char* name :
          {"run.json", "config.toml", "log", "events.jsonl", "metrics.csv", "steps.csv", "confusion", "tb",
-          "ckpt", "preview", "report.html", "wandb-export", "diverged.json"}) {
+          "ckpt", "preview", "report.html", "wandb-export", "diverged.json"})
+        entries.push_back(path / name);
+    for (const auto& entry : fs::directory_iterator(path)) {
+        if (entry.path().filename().string().starts_with(evidence_prefix)) entries.push_back(entry.path());
+    }
+    for (const fs::path& entry : entries) {
         std::error_code failure;
-        fs::remove_all(path / name, failure);
+        fs::remove_all(entry, failure);
         if (failure) {
             throw Error(ExitCode::cannot_create, 901,
-                        fmt::format("can't remove {}: {}.", (path / name).string(), failure.message()));
+                        fmt::format("can't remove {}: {}.", entry.string(), failure.message()));
         }
     }
 }

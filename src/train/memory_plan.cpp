@@ -65,6 +65,10 @@ std::string MemoryPlan::text() const {
     return text;
 }
 
+MemoryPlan planned_memory(const TrainingSetup& setup) {
+    return plan_with_batch(setup, setup.config.train.batch);
+}
+
 std::int64_t largest_batch_within(const TrainingSetup& setup, std::size_t budget, MemoryScope scope) {
     if (setup.config.runtime.deterministic == "ranks") return 0;  // a micro-step is a shard
     const data::BatchPlan batches = data::plan_batches(setup.config.train, setup.communicator.size());

@@ -35,6 +35,9 @@ enum class MemoryScope { all, host, device };
 std::int64_t largest_batch_within(const TrainingSetup& setup, std::size_t budget,
                                   MemoryScope scope = MemoryScope::all);
 
+/// What the run will allocate, without allocating it: the plan of a Trainer for `setup`. Collective.
+MemoryPlan planned_memory(const TrainingSetup& setup);
+
 /// Throws Error E0751 (69) with the plan's parts and the largest batch that fits, if `plan` is over `budget`.
 /// Collective: the ranks agree on the smallest budget.
 void require_memory(const TrainingSetup& setup, const MemoryPlan& plan, std::size_t budget,

@@ -12,12 +12,11 @@ import json
 import re
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
-from small_training import SmallTraining, skip  # noqa: E402
+from small_training import SmallTraining, skip, working_folder  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 # Where the wall clock may be asked, and what for.
@@ -41,7 +40,7 @@ def main():
     library = next(iter(glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")), None)
     if library is None:
         skip("libfaketime is not installed; scripts/setup.sh does it")
-    with tempfile.TemporaryDirectory() as folder:
+    with working_folder() as folder:
         small = SmallTraining(program, folder)
         limits = ["--heartbeat-timeout", "20", "--collective-timeout", "60", "--max-time", "1:00:00"]
         launchers = {"env": [sys.executable, run_ranks, "-n", "2", "--"], "mpirun": [*mpirun, "-n", "2"]}

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
-from small_training import QUIET, SmallTraining, skip  # noqa: E402
+from small_training import QUIET, SmallTraining, skip, working_folder  # noqa: E402
 
 MB = 1 << 20
 
@@ -84,7 +84,7 @@ def training(small, run_folder, steps):
 
 def main():
     program, mpirun = sys.argv[1], sys.argv[2:]
-    with tempfile.TemporaryDirectory() as folder:
+    with working_folder() as folder:
         small, runs = SmallTraining(program, folder), Path(folder) / "runs"
         code, text, need = in_group(training(small, runs / "free", 2), 4096 * MB)
         assert code == 0 and need > 0, text

@@ -10,17 +10,16 @@ import json
 import random
 import re
 import sys
-import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
-from small_training import SmallTraining, verify  # noqa: E402
+from small_training import SmallTraining, verify, working_folder  # noqa: E402
 
 
 def main():
     program, mpirun = sys.argv[1], sys.argv[2:]
     draw = random.Random()
-    with tempfile.TemporaryDirectory() as folder:
+    with working_folder() as folder:
         small, runs = SmallTraining(program, folder), Path(folder) / "runs"
         steps = 24
         options = ["-s", "checkpoint.every=3"]
@@ -30,8 +29,11 @@ def main():
             step, rank = draw.randrange(4 + 6 * kill, 10 + 6 * kill), draw.randrange(2)
             text = small.run([*launch, *small.train(runs / "killed", *options, steps=steps)], code=None,
                              TERRANE_FAULT=f"kill@step={step};rank={rank}")
-            told = re.search(rf"error\[E0803\]: rank {rank} on \S+ \(process \d+\) is gone, .*step {step}", text)
+            told = re.search(rf"error\[E0803\]: rank {rank} on \S+ \(process \d+\) is gone, it was last .*", text)
             assert told, f"step {step}, rank {rank}\n{text}"
+            # What the other one was at is in the file that the message names.
+            kept = Path(re.search(r"last collectives of every rank are in (\S+)\.", text).group(1)).read_text()
+            assert f", step {step}, " in kept and " on cpu" in kept, kept
             print(told.group(0))
             verify(runs / "killed" / "ckpt")
         text = small.run([*launch, *small.train(runs / "killed", *options, steps=steps)])

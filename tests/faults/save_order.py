@@ -10,11 +10,10 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
-from small_training import SmallTraining, skip  # noqa: E402
+from small_training import SmallTraining, skip, working_folder  # noqa: E402
 
 CALLS = ("openat,creat,write,pwrite64,writev,fsync,fdatasync,rename,renameat,renameat2,symlink,symlinkat,unlink,unlinkat,"
          "mkdir,mkdirat,rmdir")
@@ -99,7 +98,7 @@ def main():
         skip("strace is not installed; scripts/setup.sh does it")
     if subprocess.run(["strace", "-qq", "-o", "/dev/null", "true"], capture_output=True).returncode != 0:
         skip("no process may be traced here")
-    with tempfile.TemporaryDirectory() as folder:
+    with working_folder() as folder:
         small = SmallTraining(program, folder)
         trace, run = Path(folder) / "trace", Path(folder) / "run"
         steps = 3

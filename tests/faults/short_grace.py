@@ -10,12 +10,11 @@ import json
 import re
 import signal
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
-from small_training import SmallTraining, verify  # noqa: E402
+from small_training import SmallTraining, verify, working_folder  # noqa: E402
 
 
 def events(run, name):
@@ -25,7 +24,7 @@ def events(run, name):
 
 def main():
     program, mpirun = sys.argv[1], sys.argv[2:]
-    with tempfile.TemporaryDirectory() as folder:
+    with working_folder() as folder:
         small, run = SmallTraining(program, folder), Path(folder) / "run"
         launch = [*mpirun, "-n", "2"]
 

@@ -10,12 +10,11 @@ times in all if that is more often
 import collections
 import random
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
-from small_training import SmallTraining, verify  # noqa: E402
+from small_training import SmallTraining, verify, working_folder  # noqa: E402
 
 FAULTS = {"kill": "kill@step={step};rank={rank}", "exit0": "exit0@step={step};rank={rank}",
           "spin": "spin@step={step};rank={rank}", "slow": "sleep@step={step};rank={rank};seconds=1;times=5",
@@ -28,7 +27,7 @@ def main():
     seed = random.randrange(1 << 30)
     draw = random.Random(seed)
     print(f"seed {seed}")
-    with tempfile.TemporaryDirectory() as folder:
+    with working_folder() as folder:
         small, runs = SmallTraining(program, folder), Path(folder)
         launch = [*mpirun, "-n", "2"]
         options = ["-s", "checkpoint.every=20", "--collective-timeout", "10", "--heartbeat-timeout", "5"]

@@ -8,17 +8,16 @@ usage: stuck_reader.py TERRANE [MPIRUN WORDS...]
 import re
 import signal
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
-from small_training import SmallTraining  # noqa: E402
+from small_training import SmallTraining, working_folder  # noqa: E402
 
 
 def main():
     program, mpirun = sys.argv[1], sys.argv[2:]
-    with tempfile.TemporaryDirectory() as folder:
+    with working_folder() as folder:
         small, runs = SmallTraining(program, folder), Path(folder) / "runs"
 
         began = time.monotonic()
@@ -36,7 +35,7 @@ def main():
         # A rank that is stuck between two reads is named with its operation or tiles.
         text = small.run([*mpirun, "-n", "2", *small.train(runs / "spin", "--collective-timeout", "3")], code=82,
                          TERRANE_FAULT="spin@step=4;rank=1")
-        told = re.search(r"error\[E0802\].*rank 1 on \S+ .*step 4, .* on cpu.*, tiles?: .*", text)
+        told = re.search(r"error\[E0802\].*rank 1 on \S+ .*step 4, .* on cpu.*, tile \d+ \(scene .*", text)
         assert told, text
         print(told.group(0))
 

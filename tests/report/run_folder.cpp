@@ -126,6 +126,7 @@ TEST_CASE("a folder of something else, or of a run that must not be continued, i
     CHECK(error_number(run, resolved) == 904);
     resolved.config.runtime.overwrite = true;
     std::filesystem::create_directories(run / "ckpt" / "last");
+    write_file_atomically(run / "last_collectives_rank_1.txt", "of a broken job");
     CHECK(error_number(run, resolved) == 0);
     CHECK_FALSE(std::filesystem::exists(run / "ckpt"));
 

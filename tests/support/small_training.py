@@ -1,10 +1,12 @@
 """A training that takes seconds, started as a user does, for tests that disturb it from outside."""
 
+import contextlib
 import hashlib
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -14,6 +16,22 @@ QUIET = {"OMP_NUM_THREADS": "1", "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_
 def skip(reason):
     print(f"SKIPPED: {reason}")
     sys.exit(77)
+
+
+STARTED = []
+
+
+@contextlib.contextmanager
+def working_folder():
+    """A temporary folder; what was started and still runs is killed before it is removed."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            yield folder
+        finally:
+            for one in STARTED:
+                if one.process.poll() is None:
+                    one.process.kill()
+                    one.process.wait()
 
 
 class SmallTraining:
@@ -61,6 +79,7 @@ class Started:
         with open(output, "w") as file:
             self.process = subprocess.Popen([str(word) for word in command], stdout=file, stderr=file,
                                             env=environment)
+        STARTED.append(self)
 
     def text(self):
         return self.output.read_text(errors="replace")

@@ -6,16 +6,15 @@ usage: eight_ranks.py TERRANE MPIRUN WORDS...
 """
 
 import sys
-import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
-from small_training import SmallTraining  # noqa: E402
+from small_training import SmallTraining, working_folder  # noqa: E402
 
 
 def main():
     program, mpirun = sys.argv[1], sys.argv[2:]
-    with tempfile.TemporaryDirectory() as folder:
+    with working_folder() as folder:
         small, runs = SmallTraining(program, folder), Path(folder)
         options = ["--deterministic", "ranks", "-s", "train.virtual_shards=8", "-s", "train.global_batch=8",
                    "-s", "checkpoint.every=1", "-s", "checkpoint.keep=4"]
