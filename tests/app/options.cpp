@@ -32,7 +32,7 @@ TEST_CASE("usage mistakes are named with a remedy", "[app]") {
     CHECK(usage_error({}) == "error[E0101]: no verb is given. 'terrane --help' lists the verbs.");
     CHECK(usage_error({"doktor"}) == "error[E0101]: \"doktor\" is no verb. Did you mean \"doctor\"?");
     CHECK(usage_error({"config"}) ==
-          "error[E0101]: \"config\" needs a second word. Choose one of: check, print, schema.");
+          "error[E0101]: \"config\" needs a second word. Choose one of: check, print, diff, schema.");
     CHECK(usage_error({"config", "prnt"}) ==
           "error[E0101]: \"config prnt\" is no verb. Did you mean \"print\"?");
     CHECK(usage_error({"config", "print", "--source"}) ==
@@ -57,7 +57,8 @@ TEST_CASE("usage mistakes are named with a remedy", "[app]") {
           "the options.");
     CHECK_THAT(usage_error({"config", "check"}),
                terrane::test::contains("error[E0105]: 'terrane config check' needs a configuration."));
-    CHECK_THAT(usage_error({"doctor", "-c", "x.toml"}), terrane::test::contains("takes neither -c nor --set"));
+    CHECK_THAT(usage_error({"doctor", "-c", "x.toml"}),
+               terrane::test::contains("takes neither -c nor --set"));
 }
 
 TEST_CASE("named options become configuration values with their own source", "[app]") {
