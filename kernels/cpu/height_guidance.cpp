@@ -16,6 +16,7 @@ class HeightEncodingPlan final : public LoopPlan {
     explicit HeightEncodingPlan(const device::PlanRequest& request)
         : op_(std::get<ops::HeightEncoding>(request.descriptor.op)),
           x_(request.descriptor.inputs[0].shape),
+          whole_(request.descriptor.inputs.back().shape),
           y_(request.descriptor.outputs[0].shape) {
         requirements_.forward_workspace = static_cast<std::size_t>(y_.pixels()) * sizeof(float);
     }
@@ -25,7 +26,9 @@ class HeightEncodingPlan final : public LoopPlan {
         const std::int64_t area = y_.height() * y_.width();
         parallel_blocks(x_.batch(), y_.elements() * 64, [&](std::int64_t sample) {
             float* const heights = pooled + sample * area;
-            pool(arguments.inputs[0].as<T>() + sample * x_.height() * x_.width(), heights);
+            const std::int64_t whole = whole_.height() * whole_.width();
+            pool(arguments.inputs[0].as<T>() + sample * x_.height() * x_.width(),
+                 arguments.inputs.back().as<T>() + sample % whole_.batch() * whole, heights);
             for (std::int64_t i = 0; i < area; ++i) {
                 write(heights, i, arguments.outputs[0].as<T>() + (sample * area + i) * y_.channels());
             }
@@ -34,12 +37,11 @@ class HeightEncodingPlan final : public LoopPlan {
     void backward(const device::BackwardArguments&) override {}
 
   private:
-    void pool(const T* heights, float* pooled) const {
-        const auto pixels = x_.height() * x_.width();
-        float lowest = load(heights), highest = lowest;
-        for (std::int64_t i = 0; i < pixels; ++i) {
-            lowest = std::min(lowest, load(heights + i));
-            highest = std::max(highest, load(heights + i));
+    void pool(const T* heights, const T* range, float* pooled) const {
+        float lowest = load(range), highest = lowest;
+        for (std::int64_t i = 0; i < whole_.height() * whole_.width(); ++i) {
+            lowest = std::min(lowest, load(range + i));
+            highest = std::max(highest, load(range + i));
         }
         const float span = highest - lowest + 1e-6f;
         const std::int64_t shrink = op_.shrink;
@@ -80,7 +82,7 @@ class HeightEncodingPlan final : public LoopPlan {
     }
 
     ops::HeightEncoding op_;
-    Shape x_, y_;
+    Shape x_, whole_, y_;
 };
 
 template <typename T>

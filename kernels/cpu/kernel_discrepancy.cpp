@@ -122,15 +122,25 @@ class KernelDiscrepancyPlan final : public LoopPlan {
         MemoryLayout workspace(arguments.workspace);
         const Scratch scratch(workspace, *this);
         double* const list = list_.global() ? arguments.exchange : scratch.list;
-        if (arguments.phase != device::Phase::after_exchange) {
-            const T* const shares = arguments.inputs[0].as<T>();
-            const float* const truths = arguments.inputs[1].as<float>();
-            list_.gather(
-                *arguments.step, [&](std::int64_t i) { return static_cast<double>(load(shares + i)); },
-                [&](std::int64_t i) { return static_cast<double>(truths[i]); },
-                arguments.inputs[2].as<float>(), list, scratch.pixel);
+        double total = 0;
+        for (std::int64_t group = 0; group < list_.groups; ++group) {
+            const std::int64_t first = group * list_.own_pixels * list_.classes;
+            if (arguments.phase != device::Phase::after_exchange) {
+                const T* const shares = arguments.inputs[0].as<T>() + first;
+                const float* const truths = arguments.inputs[1].as<float>() + first;
+                list_.gather(
+                    *arguments.step, group,
+                    [&](std::int64_t i) { return static_cast<double>(load(shares + i)); },
+                    [&](std::int64_t i) { return static_cast<double>(truths[i]); },
+                    arguments.inputs[2].as<float>(), list, scratch.pixel);
+            }
+            if (arguments.phase != device::Phase::before_exchange)
+                total += finish(arguments, group, list, scratch);
         }
-        if (arguments.phase != device::Phase::before_exchange) finish(arguments, list, scratch);
+        if (arguments.phase == device::Phase::before_exchange) return;
+        auto* const output = arguments.outputs[0].as<double>();
+        output[0] = total;
+        output[1] = 0;
     }
 
     void backward(const device::BackwardArguments& arguments) override {
@@ -140,9 +150,9 @@ class KernelDiscrepancyPlan final : public LoopPlan {
         const Saved saved(memory, *this);
         std::fill_n(reinterpret_cast<std::byte*>(dp), static_cast<std::size_t>(shape_.elements()) * sizeof(T),
                     std::byte{0});
-        const auto scale = static_cast<float>(op_.loss_weight * *saved.weight);
-        for (std::int64_t i = 0; i < list_.slots; ++i) {
+        for (std::int64_t i = 0; i < list_.groups * list_.slots; ++i) {
             if (saved.pixels[i] < 0) continue;
+            const auto scale = static_cast<float>(op_.loss_weight * saved.weights[i / list_.slots]);
             for (std::int64_t c = 0; c < list_.classes; ++c) {
                 store(dp + saved.pixels[i] * list_.classes + c,
                       scale * saved.gradients[i * list_.classes + c]);
@@ -153,10 +163,10 @@ class KernelDiscrepancyPlan final : public LoopPlan {
   private:
     struct Saved {
         Saved(MemoryLayout& layout, const KernelDiscrepancyPlan& plan)
-            : weight(layout.take<double>(1)),
-              pixels(layout.take<std::int64_t>(plan.list_.slots)),
-              gradients(layout.take<float>(plan.list_.slots * plan.list_.classes)) {}
-        double* weight;
+            : weights(layout.take<double>(plan.list_.groups)),
+              pixels(layout.take<std::int64_t>(plan.list_.groups * plan.list_.slots)),
+              gradients(layout.take<float>(plan.list_.groups * plan.list_.slots * plan.list_.classes)) {}
+        double* weights;       ///< per group
         std::int64_t* pixels;  ///< per point of X: the own pixel, -1 for another rank's
         float* gradients;
     };
@@ -208,15 +218,17 @@ class KernelDiscrepancyPlan final : public LoopPlan {
             memory[c * stride + at] = static_cast<float>(values[c]);
     }
 
-    void finish(const device::ForwardArguments& arguments, double* list, const Scratch& scratch) {
+    /// T * W of a group.
+    double finish(const device::ForwardArguments& arguments, std::int64_t group, double* list,
+                  const Scratch& scratch) {
         const std::int64_t classes = list_.classes;
-        auto* const output = arguments.outputs[0].as<double>();
-        output[0] = output[1] = 0;
         MemoryLayout memory(arguments.saved);
         const Saved saved(memory, *this);
+        std::int64_t* const pixels = saved.pixels + group * list_.slots;
+        float* const gradients = saved.gradients + group * list_.slots * classes;
         if (trains_) {
-            *saved.weight = list[0];
-            std::fill_n(saved.pixels, list_.slots, std::int64_t{-1});
+            saved.weights[group] = list[0];
+            std::fill_n(pixels, list_.slots, std::int64_t{-1});
         }
         list_.collect_targets(list, scratch.pixel, vectors_);
         const auto targets = static_cast<std::int64_t>(vectors_.size()) / (classes + 1);
@@ -226,9 +238,9 @@ class KernelDiscrepancyPlan final : public LoopPlan {
         });
         const double pairs_x = formulas::pair_count(op_.estimator, x.total);
         const double pairs_y = formulas::pair_count(op_.estimator, y.total);
-        if (!(pairs_x > 0) || !(pairs_y > 0)) return;
+        if (!(pairs_x > 0) || !(pairs_y > 0)) return 0;
 
-        const formulas::DiscrepancyList::Draw draw(list_, *arguments.step, 0);
+        const formulas::DiscrepancyList::Draw draw(list_, *arguments.step, group, 0);
         std::int64_t at = 0;
         for (std::int64_t slot = 0; slot < list_.slots; ++slot) {
             if (list_.share(list, slot)[classes] == 0) continue;
@@ -248,10 +260,10 @@ class KernelDiscrepancyPlan final : public LoopPlan {
             const Felt truths = feel_all(own, y.points, kernel, far);
             scratch.values[i] = (others.value - self) / pairs_x - 2 * truths.value / cross;
             if (!trains_) return;
-            saved.pixels[i] = scratch.slots[i];
+            pixels[i] = group * list_.own_pixels + scratch.slots[i];
             for (std::int64_t c = 0; c < classes; ++c) {
                 const double place = static_cast<double>(own[c]);
-                saved.gradients[i * classes + c] =
+                gradients[i * classes + c] =
                     static_cast<float>(-2 / pairs_x * (others.pull * place - near[c]) +
                                        2 / cross * (truths.pull * place - far[c]));
             }
@@ -267,7 +279,7 @@ class KernelDiscrepancyPlan final : public LoopPlan {
             });
             for (std::int64_t i = 0; i < y.count; ++i) total += scratch.values[i];
         }
-        output[0] = total * list[0];
+        return total * list[0];
     }
 
     Felt feel_all(const float* own, const Points& points, const formulas::DiscrepancyKernel<float>& kernel,

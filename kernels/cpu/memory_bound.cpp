@@ -107,6 +107,12 @@ std::span<const Candidate> candidates(const ops::Patches&) {
 std::span<const Candidate> candidates(const ops::SimplexProjection&) {
     return loops<make_simplex_projection>();
 }
+std::span<const Candidate> candidates(const ops::ScaleGradient&) {
+    return loops<make_scale_gradient>();
+}
+std::span<const Candidate> candidates(const ops::ShareLoss&) {
+    return loops<make_share_loss>();
+}
 std::span<const Candidate> candidates(const ops::SlopeMagnitude&) {
     return loops<make_slope_magnitude>();
 }

@@ -36,6 +36,8 @@ Offer make_kernel_discrepancy(const device::PlanRequest& request);
 Offer make_linear_attention(const device::PlanRequest& request);
 Offer make_patches(const device::PlanRequest& request);
 Offer make_simplex_projection(const device::PlanRequest& request);
+Offer make_scale_gradient(const device::PlanRequest& request);
+Offer make_share_loss(const device::PlanRequest& request);
 Offer make_slope_magnitude(const device::PlanRequest& request);
 Offer make_soft_targets(const device::PlanRequest& request);
 Offer make_state_blend(const device::PlanRequest& request);

@@ -68,6 +68,8 @@ std::span<const Candidate> candidates(const ops::KernelDiscrepancy& op);
 std::span<const Candidate> candidates(const ops::LinearAttention& op);
 std::span<const Candidate> candidates(const ops::Patches& op);
 std::span<const Candidate> candidates(const ops::SimplexProjection& op);
+std::span<const Candidate> candidates(const ops::ScaleGradient& op);
+std::span<const Candidate> candidates(const ops::ShareLoss& op);
 std::span<const Candidate> candidates(const ops::SlopeMagnitude& op);
 std::span<const Candidate> candidates(const ops::SoftTargets& op);
 std::span<const Candidate> candidates(const ops::StateBlend& op);

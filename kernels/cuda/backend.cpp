@@ -53,6 +53,13 @@ class CudaBackend final : public device::Backend {
             "GPU.");
     }
 
+    bool computes_in(DType dtype) const override {
+        return dtype == DType::f32 || dtype == DType::bf16 || dtype == DType::f16;
+    }
+    void set_float32_products(device::Float32Products products) override {
+        libraries_.set_float32_products(products);
+    }
+
     device::FlatKernels& flat_kernels() override { return flat_; }
     device::SampleKernels& sample_kernels() override { return feed_; }
 

@@ -78,11 +78,9 @@ struct BoundarySums {
     const float* weights;
     float* map;
     float loss_weight;
-    bool counts_all;
-    double* output;
+    LossTotals totals;
 
     TERRANE_HOST_DEVICE void add(std::int64_t, std::int64_t place, double (&own)[2]) const {
-        if (counts_all) own[1] += 1;
         if (!maps.is_valid(place)) return;
         float logits[most_classes];
         maps.read(place, logits);
@@ -94,11 +92,10 @@ struct BoundarySums {
             own[0] += static_cast<double>(slope * normaliser.probability(logits[c]));
             slope *= loss_weight;
         }
-        if (!counts_all) own[1] += static_cast<double>(weight);
+        own[1] += static_cast<double>(weight);
     }
     TERRANE_HOST_DEVICE void finish(std::int64_t, const double (&total)[2]) const {
-        output[0] = total[0];
-        output[1] = total[1];
+        totals.put(total[0], total[1]);
     }
 };
 
@@ -110,9 +107,11 @@ class BoundaryPlan final : public SlopeMapPlan<T, ops::Boundary> {
         this->requirements_.forward_workspace = 2 * carved<std::int32_t>(this->pixels_) +
                                                 (this->trains() ? 0 : carved<float>(this->elements_)) +
                                                 this->sums_.bytes(2);
+        this->reserve_share();
     }
 
     void forward(const device::ForwardArguments& arguments) override {
+        if (this->takes_share(arguments)) return;
         Carver workspace(arguments.workspace);
         auto* to_region = workspace.take<std::int32_t>(this->pixels_);
         auto* to_outside = workspace.take<std::int32_t>(this->pixels_);
@@ -128,8 +127,7 @@ class BoundaryPlan final : public SlopeMapPlan<T, ops::Boundary> {
         }
         launch_sums(this->queue_, this->sums_, partials,
                     BoundarySums<T>{maps, arguments.inputs[2].template as<float>(), map,
-                                    static_cast<float>(this->op_.loss_weight), this->counts_all(),
-                                    arguments.outputs[0].template as<double>()});
+                                    static_cast<float>(this->op_.loss_weight), this->totals(arguments)});
     }
 };
 

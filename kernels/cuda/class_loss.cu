@@ -16,6 +16,7 @@ struct CrossEntropy {
         for (std::int64_t c = 0; smoothing > 0 && c < classes; ++c) sum += static_cast<double>(weights[c]);
         return formulas::cross_entropy_terms<float>(smoothing, sum, classes);
     }
+    TERRANE_HOST_DEVICE float weight(std::int64_t label) const { return weights[label]; }
     TERRANE_HOST_DEVICE float loss(const float* logits, const formulas::SoftmaxNormaliser<float>& normaliser,
                                    std::int64_t label) const {
         return formulas::cross_entropy_loss(logits, classes, label, weights, terms(), normaliser);
@@ -42,6 +43,7 @@ struct FocalLoss {
         return formulas::focal_pixel(normaliser.log_probability(logit), p, rest, std::pow(rest, gamma),
                                      gamma);
     }
+    TERRANE_HOST_DEVICE float weight(std::int64_t label) const { return weights[label]; }
     TERRANE_HOST_DEVICE float loss(const float* logits, const formulas::SoftmaxNormaliser<float>& normaliser,
                                    std::int64_t label) const {
         return weights[label] * pixel(logits[label], normaliser).loss;
@@ -57,57 +59,92 @@ struct FocalLoss {
     }
 };
 
+/// Labels are distances.
+struct EntropyLoss {
+    std::int64_t classes;
+    float loss_weight;
+
+    TERRANE_HOST_DEVICE static float nearness(std::int64_t distance) {
+        return static_cast<float>(distance) / 255.0f;
+    }
+    TERRANE_HOST_DEVICE float weight(std::int64_t) const { return 1; }
+    TERRANE_HOST_DEVICE float entropy(const float* logits,
+                                      const formulas::SoftmaxNormaliser<float>& normaliser) const {
+        float sum = 0;
+        for (std::int64_t c = 0; c < classes; ++c) {
+            sum -= normaliser.probability(logits[c]) * normaliser.log_probability(logits[c]);
+        }
+        return sum;
+    }
+    TERRANE_HOST_DEVICE float loss(const float* logits, const formulas::SoftmaxNormaliser<float>& normaliser,
+                                   std::int64_t distance) const {
+        return nearness(distance) * entropy(logits, normaliser);
+    }
+    TERRANE_HOST_DEVICE float prepare(const float* logits,
+                                      const formulas::SoftmaxNormaliser<float>& normaliser, std::int64_t,
+                                      std::int64_t) const {
+        return entropy(logits, normaliser);
+    }
+    TERRANE_HOST_DEVICE float slope(const PixelTerms& terms, float logit, std::int64_t distance, std::int64_t,
+                                    std::int64_t) const {
+        const float log_p = terms.normaliser.log_probability(logit);
+        return -loss_weight * nearness(distance) * std::exp(log_p) * (log_p + terms.own);
+    }
+};
+
 template <typename T, typename Loss>
 struct LossSums {
     static constexpr int sums = 2;
     ClassMaps<T> maps;
     Loss loss;
-    bool counts_all;
-    double* output;
+    LossTotals totals;
 
     TERRANE_HOST_DEVICE void add(std::int64_t, std::int64_t place, double (&own)[2]) const {
-        if (counts_all) own[1] += 1;
         if (!maps.is_valid(place)) return;
         float logits[most_classes];
         maps.read(place, logits);
         const auto normaliser = formulas::softmax_normaliser(logits, maps.classes);
         const std::int64_t label = maps.label(place);
         own[0] += static_cast<double>(loss.loss(logits, normaliser, label));
-        if (!counts_all) own[1] += static_cast<double>(loss.weights[label]);
+        own[1] += static_cast<double>(loss.weight(label));
     }
     TERRANE_HOST_DEVICE void finish(std::int64_t, const double (&total)[2]) const {
-        output[0] = total[0];
-        output[1] = total[1];
+        totals.put(total[0], total[1]);
     }
 };
 
-/// Cross-entropy and focal loss: only their pixels differ.
+/// Cross-entropy, focal loss and distance entropy: only their pixels differ.
 template <typename T, typename Op>
 class PixelLossPlan final : public ClassPlan<T, Op> {
   public:
     PixelLossPlan(const Op& op, const device::PlanRequest& request, Queue queue)
         : ClassPlan<T, Op>(op, request, queue) {
         this->requirements_.forward_workspace = this->sums_.bytes(2);
+        this->reserve_share();
     }
 
     void forward(const device::ForwardArguments& arguments) override {
-        const auto loss = pixel_loss(this->op_, arguments.inputs[2]);
+        if (this->takes_share(arguments)) return;
+        const auto loss = pixel_loss(this->op_, arguments.inputs);
         launch_sums(this->queue_, this->sums_, reinterpret_cast<double*>(arguments.workspace),
-                    LossSums<T, decltype(loss)>{this->maps(arguments.inputs), loss, this->counts_all(),
-                                                arguments.outputs[0].template as<double>()});
+                    LossSums<T, decltype(loss)>{this->maps(arguments.inputs), loss, this->totals(arguments)});
     }
     void backward(const device::BackwardArguments& arguments) override {
-        this->gather(arguments, pixel_loss(this->op_, arguments.inputs[2]));
+        this->gather(arguments, pixel_loss(this->op_, arguments.inputs));
     }
 
   private:
-    auto pixel_loss(const ops::CrossEntropy& op, const TensorView& weights) const {
-        return CrossEntropy{weights.as<float>(), this->classes_, op.label_smoothing,
+    using Inputs = std::span<const TensorView>;
+    auto pixel_loss(const ops::CrossEntropy& op, Inputs inputs) const {
+        return CrossEntropy{inputs[2].as<float>(), this->classes_, op.label_smoothing,
                             static_cast<float>(op.loss_weight)};
     }
-    auto pixel_loss(const ops::Focal& op, const TensorView& weights) const {
-        return FocalLoss{weights.as<float>(), this->classes_, static_cast<float>(op.gamma),
+    auto pixel_loss(const ops::Focal& op, Inputs inputs) const {
+        return FocalLoss{inputs[2].as<float>(), this->classes_, static_cast<float>(op.gamma),
                          static_cast<float>(op.loss_weight)};
+    }
+    auto pixel_loss(const ops::DistanceEntropy& op, Inputs) const {
+        return EntropyLoss{this->classes_, static_cast<float>(op.loss_weight)};
     }
 };
 
@@ -115,6 +152,8 @@ template <typename T>
 using CrossEntropyPlan = PixelLossPlan<T, ops::CrossEntropy>;
 template <typename T>
 using FocalPlan = PixelLossPlan<T, ops::Focal>;
+template <typename T>
+using DistanceEntropyPlan = PixelLossPlan<T, ops::DistanceEntropy>;
 
 /// Most classes whose confusion matrix a team counts in its own memory.
 constexpr std::int64_t most_shared_classes = 32;
@@ -228,6 +267,10 @@ std::unique_ptr<device::OpPlan> make_kernels(const ops::CrossEntropy& op, const 
 std::unique_ptr<device::OpPlan> make_kernels(const ops::Focal& op, const device::PlanRequest& request,
                                              Queue queue) {
     return has_few_classes(request) ? make_typed<FocalPlan>(op, request, queue) : nullptr;
+}
+std::unique_ptr<device::OpPlan> make_kernels(const ops::DistanceEntropy& op,
+                                             const device::PlanRequest& request, Queue queue) {
+    return has_few_classes(request) ? make_typed<DistanceEntropyPlan>(op, request, queue) : nullptr;
 }
 std::unique_ptr<device::OpPlan> make_kernels(const ops::Classify& op, const device::PlanRequest& request,
                                              Queue queue) {

@@ -17,16 +17,21 @@ struct PixelTaps {
     std::int64_t at00, at01, at10, at11;  ///< first elements of the four source pixels
 };
 
+/// What the bytes of a map mean: classes, or distances, of which 0 does not count.
+enum class MapKind { labels, distances };
+
 template <typename T>
 struct ClassMaps {
     const T* logits;
     const std::uint8_t* labels;
     std::int64_t batch, in_height, in_width, classes, height, width;
     ops::Corners corners;
+    MapKind kind = MapKind::labels;
 
     TERRANE_HOST_DEVICE std::int64_t pixels() const { return batch * height * width; }
     TERRANE_HOST_DEVICE std::int64_t label(std::int64_t place) const { return labels[place]; }
     TERRANE_HOST_DEVICE bool is_valid(std::int64_t place) const {
+        if (kind == MapKind::distances) return labels[place] > 0;
         return formulas::is_valid_label(labels[place], classes);
     }
 
@@ -51,7 +56,8 @@ struct ClassMaps {
     }
     TERRANE_HOST_DEVICE void read(std::int64_t place, float* values) const {
         const PixelTaps own = taps(place);
-        for (std::int64_t c = 0; c < classes; ++c) values[c] = logit(own, c);
+        values[0] = logit(own, 0);  // there is at least one class
+        for (std::int64_t c = 1; c < classes; ++c) values[c] = logit(own, c);
     }
 };
 
@@ -86,6 +92,7 @@ struct GatherLogit {
     ClassMaps<T> maps;
     Loss loss;
     const PixelTerms* terms;
+    const double* share;  ///< what the slopes are multiplied by; null: 1
     T* gradient;
 
     TERRANE_HOST_DEVICE void operator()(std::int64_t item) const {
@@ -107,7 +114,54 @@ struct GatherLogit {
                 sum += weight * loss.slope(terms[place], maps.logit(taps, c), maps.label(place), place, c);
             }
         }
-        gradient[item] = T(sum);
+        gradient[item] = T(share == nullptr ? sum : static_cast<float>(static_cast<double>(sum) * *share));
+    }
+};
+
+/// This rank's part of the denominator, see ops/class_loss.hpp.
+struct OwnDenominator {
+    ops::Denominator kind;
+    double pixels, samples;
+
+    /// `weight`: that of the valid pixels.
+    TERRANE_HOST_DEVICE double of(double weight) const {
+        switch (kind) {
+            case ops::Denominator::valid:
+                return weight;
+            case ops::Denominator::all:
+                return pixels;
+            case ops::Denominator::samples:
+                return samples;
+        }
+        return 0;
+    }
+};
+
+/// Where a loss that is a sum over pixels leaves what it found. With Denominator::samples it exchanges
+/// {weight, samples}, and TakeShare ends its forward pass.
+struct LossTotals {
+    OwnDenominator denominator;
+    double* output;
+    double* exchange;  ///< null: nothing is exchanged
+
+    TERRANE_HOST_DEVICE void put(double loss, double weight) const {
+        output[0] = loss;
+        output[1] = denominator.of(weight);
+        if (exchange == nullptr) return;
+        exchange[0] = weight;
+        exchange[1] = output[1];
+    }
+};
+
+/// From the own sum to what it adds to the mean of all ranks; the factor is kept for backward.
+struct TakeShare {
+    const double* exchange;
+    double *output, *saved;  ///< saved: null in inference
+
+    TERRANE_HOST_DEVICE void operator()(std::int64_t) const {
+        const double share = formulas::share_of_samples(exchange[0], exchange[1]);
+        output[0] *= share;
+        if (saved != nullptr) *saved = share;
     }
 };
 
@@ -125,7 +179,8 @@ class ClassPlan : public KernelPlan<Op> {
                 this->input_shape(0).channels(),
                 this->input_shape(1)[1],
                 this->input_shape(1)[2],
-                op.corners},
+                op.corners,
+                std::is_same_v<Op, ops::DistanceEntropy> ? MapKind::distances : MapKind::labels},
           classes_(maps_.classes),
           pixels_(maps_.pixels()),
           sums_(1, pixels_) {
@@ -147,16 +202,47 @@ class ClassPlan : public KernelPlan<Op> {
         auto* terms = reinterpret_cast<PixelTerms*>(arguments.workspace);
         const ClassMaps<T> own = maps(arguments.inputs);
         launch(this->queue_, pixels_, PreparePixel<T, Loss>{own, loss, terms});
+        const double* share =
+            shares_ ? reinterpret_cast<const double*>(arguments.saved + share_offset_) : nullptr;
         launch(this->queue_, this->input_shape(0).elements(),
-               GatherLogit<T, Loss>{own, loss, terms, arguments.input_gradients[0].view.template as<T>()});
+               GatherLogit<T, Loss>{own, loss, terms, share,
+                                    arguments.input_gradients[0].view.template as<T>()});
     }
 
-    /// This rank's part of the denominator is the number of its pixels, whatever their weights.
-    bool counts_all() const { return this->op_.denominator == ops::Denominator::all; }
+    OwnDenominator denominator() const {
+        return {this->op_.denominator, static_cast<double>(pixels_), static_cast<double>(maps_.batch)};
+    }
+
+    // For losses that are sums over pixels.
+
+    /// To be called when the plan's other requirements are known.
+    void reserve_share() {
+        shares_ = this->op_.denominator == ops::Denominator::samples;
+        if (!shares_) return;
+        this->requirements_.forward_exchange = 2;
+        share_offset_ = device::aligned(this->requirements_.saved);
+        if (this->trains()) this->requirements_.saved = share_offset_ + sizeof(double);
+    }
+    LossTotals totals(const device::ForwardArguments& arguments) const {
+        return {denominator(), arguments.outputs[0].template as<double>(),
+                shares_ ? arguments.exchange : nullptr};
+    }
+    /// Whether this was the second part of the forward pass; then it is done.
+    bool takes_share(const device::ForwardArguments& arguments) const {
+        if (arguments.phase != device::Phase::after_exchange) return false;
+        auto* saved = this->trains() ? reinterpret_cast<double*>(arguments.saved + share_offset_) : nullptr;
+        launch(this->queue_, 1,
+               TakeShare{arguments.exchange, arguments.outputs[0].template as<double>(), saved});
+        return true;
+    }
 
     ClassMaps<T> maps_;
     std::int64_t classes_, pixels_;
     SumGeometry sums_;  ///< over all label pixels
+
+  private:
+    bool shares_ = false;  ///< with Denominator::samples a sum is multiplied by what all ranks found
+    std::size_t share_offset_ = 0;
 };
 
 /// A pixel's probability-weighted mean of a loss's slopes by the probabilities: what SoftmaxSlopes need.
@@ -169,25 +255,22 @@ TERRANE_HOST_DEVICE inline float mean_slope(const float* logits,
     return mean;
 }
 
-/// Sum over the valid pixels of their class weights (or the number of all pixels), for losses that exchange
-/// it.
+/// This rank's denominator from the valid pixels' class weights, for losses that exchange it.
 struct WeightSum {
     static constexpr int sums = 1;
     const std::uint8_t* labels;
     const float* weights;
     std::int64_t classes;
-    bool counts_all;
+    OwnDenominator denominator;
     double *first, *second;  ///< where it goes
 
     TERRANE_HOST_DEVICE void add(std::int64_t, std::int64_t place, double (&own)[1]) const {
-        if (counts_all) {
-            own[0] += 1;
-        } else if (formulas::is_valid_label(labels[place], classes)) {
+        if (formulas::is_valid_label(labels[place], classes)) {
             own[0] += static_cast<double>(weights[labels[place]]);
         }
     }
     TERRANE_HOST_DEVICE void finish(std::int64_t, const double (&total)[1]) const {
-        *first = *second = total[0];
+        *first = *second = denominator.of(total[0]);
     }
 };
 

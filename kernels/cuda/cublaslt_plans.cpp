@@ -28,12 +28,15 @@ void check_blas(cublasStatus_t status, const char* call) {
 
 class Products {
   public:
-    explicit Products(Queue stream) : queue(stream) { TERRANE_BLAS_CHECK(cublasLtCreate(&handle)); }
+    Products(Queue stream, const Float32Products& products) : queue(stream), float32(products) {
+        TERRANE_BLAS_CHECK(cublasLtCreate(&handle));
+    }
     ~Products() { static_cast<void>(cublasLtDestroy(handle)); }
     Products(const Products&) = delete;
     Products& operator=(const Products&) = delete;
 
     Queue queue;
+    const Float32Products& float32;
     cublasLtHandle_t handle = nullptr;
 };
 
@@ -42,7 +45,8 @@ namespace {
 constexpr std::size_t most_workspace = std::size_t{32} << 20;
 
 cudaDataType_t type_of(DType dtype) {
-    return dtype == DType::bf16 ? CUDA_R_16BF : CUDA_R_32F;
+    if (dtype == DType::bf16) return CUDA_R_16BF;
+    return dtype == DType::f16 ? CUDA_R_16F : CUDA_R_32F;
 }
 
 /// How a factor of a product lies in memory: as it enters, or transposed.
@@ -53,7 +57,9 @@ struct ProductShape {
     std::int64_t rows, columns, depth, batch = 1;
     Stored x = Stored::plain, y = Stored::plain;
     DType in = DType::f32, out = DType::f32;
-    bool has_bias = false;  ///< one per column, of type `out`
+    /// What comes with the product: a bias per column that is added to the result, or the sums of x's rows
+    /// over the depth, i.e. of a gradient over the positions. Of type `out`.
+    enum class Vector { none, bias, row_sums } vector = Vector::none;
 };
 
 /// One product made ready. cuBLASLt counts columns first, so it is asked for the transposed result: y's part
@@ -61,11 +67,16 @@ struct ProductShape {
 class Product {
   public:
     Product(const std::shared_ptr<Products>& products, const ProductShape& shape) : products_(products) {
-        TERRANE_BLAS_CHECK(cublasLtMatmulDescCreate(&operation_, CUBLAS_COMPUTE_32F, CUDA_R_32F));
+        const bool tf32 = shape.in == DType::f32 && products->float32 == Float32Products::tf32;
+        TERRANE_BLAS_CHECK(cublasLtMatmulDescCreate(
+            &operation_, tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F, CUDA_R_32F));
         set_operation(CUBLASLT_MATMUL_DESC_TRANSA, shape.y == Stored::plain ? CUBLAS_OP_N : CUBLAS_OP_T);
         set_operation(CUBLASLT_MATMUL_DESC_TRANSB, shape.x == Stored::plain ? CUBLAS_OP_N : CUBLAS_OP_T);
-        if (shape.has_bias) {
-            const cublasLtEpilogue_t epilogue = CUBLASLT_EPILOGUE_BIAS;
+        if (shape.vector != ProductShape::Vector::none) {
+            // x comes second, as cuBLASLt's B.
+            const cublasLtEpilogue_t epilogue = shape.vector == ProductShape::Vector::bias
+                                                    ? CUBLASLT_EPILOGUE_BIAS
+                                                    : CUBLASLT_EPILOGUE_BGRADB;
             TERRANE_BLAS_CHECK(cublasLtMatmulDescSetAttribute(operation_, CUBLASLT_MATMUL_DESC_EPILOGUE,
                                                               &epilogue, sizeof(epilogue)));
         }
@@ -86,12 +97,12 @@ class Product {
     bool is_possible() const { return possible_; }
     std::size_t workspace() const { return workspace_; }
 
-    /// result = factor * x y + kept * result (+ bias).
-    void run(const void* x, const void* y, void* result, float factor, float kept, const void* bias,
+    /// result = factor * x y + kept * result (+ bias). `vector`: the bias, or where the row sums go.
+    void run(const void* x, const void* y, void* result, float factor, float kept, const void* vector,
              std::byte* workspace) {
-        if (bias != nullptr) {
+        if (vector != nullptr) {
             TERRANE_BLAS_CHECK(cublasLtMatmulDescSetAttribute(operation_, CUBLASLT_MATMUL_DESC_BIAS_POINTER,
-                                                              &bias, sizeof(bias)));
+                                                              &vector, sizeof(vector)));
         }
         TERRANE_BLAS_CHECK(cublasLtMatmul(products_->handle, operation_, &factor, y, y_, x, x_, &kept, result,
                                           result_, result, result_, &algorithm_, workspace, workspace_,
@@ -158,12 +169,12 @@ class Product {
 
 bool is_taken(const device::PlanRequest& request, std::string& reason) {
     const DType dtype = request.descriptor.inputs[0].dtype;
-    if (dtype == DType::f32 || dtype == DType::bf16) return true;
-    reason = fmt::format("it takes f32 and bf16, not {}", name_of(dtype));
+    if (dtype == DType::f32 || dtype == DType::bf16 || dtype == DType::f16) return true;
+    reason = fmt::format("it takes f32, bf16 and f16, not {}", name_of(dtype));
     return false;
 }
 
-/// Weights and bias of bf16 products are cast once per change into memory of the plan's own.
+/// Weights and bias of bf16 and f16 products are cast once per change into memory of the plan's own.
 template <typename T>
 class LinearPlan final : public device::OpPlan {
   public:
@@ -179,25 +190,26 @@ class LinearPlan final : public device::OpPlan {
             return i < request.gradient_wanted.size() && request.gradient_wanted[i];
         };
         forward_ = std::make_unique<Product>(
-            products,
-            ProductShape{rows_, out_, in_, 1, Stored::plain, Stored::transposed, dtype, dtype, has_bias_});
+            products, ProductShape{rows_, out_, in_, 1, Stored::plain, Stored::transposed, dtype, dtype,
+                                   has_bias_ ? ProductShape::Vector::bias : ProductShape::Vector::none});
         if (wants(0)) {
             data_ = std::make_unique<Product>(
                 products, ProductShape{rows_, in_, out_, 1, Stored::plain, Stored::plain, dtype, dtype});
         }
-        if (wants(1)) {
-            weight_ = std::make_unique<Product>(
-                products,
-                ProductShape{out_, in_, rows_, 1, Stored::transposed, Stored::plain, dtype, DType::f32});
-        }
+        if (wants(1)) make_weight_product(products, wants(2));
         requirements_.forward_workspace = forward_->workspace();
         for (const Product* product : {data_.get(), weight_.get()}) {
             if (product == nullptr) continue;
             requirements_.backward_workspace =
                 std::max(requirements_.backward_workspace, product->workspace());
         }
-        if (wants(2))
+        if (sums_with_weight_) {
+            requirements_.backward_workspace =
+                std::max(requirements_.backward_workspace,
+                         device::aligned(weight_->workspace()) + carved<float>(out_));
+        } else if (wants(2)) {
             requirements_.backward_workspace = std::max(requirements_.backward_workspace, biases_.bytes(1));
+        }
         if (casts) requirements_.persistent = carved<T>(in_ * out_) + (has_bias_ ? carved<T>(out_) : 0);
     }
 
@@ -240,8 +252,16 @@ class LinearPlan final : public device::OpPlan {
         }
         if (const device::GradientTarget& dweight = arguments.input_gradients[1]; dweight.view) {
             const float kept = dweight.write == device::GradientWrite::accumulate ? 1 : 0;
-            weight_->run(dy.data, arguments.inputs[0].data, dweight.view.data, 1, kept, nullptr,
+            auto* const sums =
+                sums_with_weight_
+                    ? reinterpret_cast<float*>(arguments.workspace + device::aligned(weight_->workspace()))
+                    : nullptr;
+            weight_->run(dy.data, arguments.inputs[0].data, dweight.view.data, 1, kept, sums,
                          arguments.workspace);
+            if (sums != nullptr) {
+                launch_take(queue_, sums, parameter_gradient(arguments.input_gradients[2]), out_);
+                return;
+            }
         }
         if (!has_bias_) return;
         if (const auto target = parameter_gradient(arguments.input_gradients[2]); target) {
@@ -253,9 +273,23 @@ class LinearPlan final : public device::OpPlan {
   private:
     static constexpr bool casts = !std::is_same_v<T, float>;
 
+    /// The weight's gradient, if possible with the bias's by the same pass over dy.
+    void make_weight_product(const std::shared_ptr<Products>& products, bool with_bias) {
+        ProductShape shape{out_, in_, rows_, 1, Stored::transposed, Stored::plain, dtype_of<T>, DType::f32};
+        if (with_bias) {
+            shape.vector = ProductShape::Vector::row_sums;
+            weight_ = std::make_unique<Product>(products, shape);
+            sums_with_weight_ = weight_->is_possible();
+        }
+        if (sums_with_weight_) return;
+        shape.vector = ProductShape::Vector::none;
+        weight_ = std::make_unique<Product>(products, shape);
+    }
+
     Queue queue_;
     std::int64_t rows_, in_, out_;
     bool has_bias_;
+    bool sums_with_weight_ = false;  ///< whether the weight's product leaves the bias's gradient, too
     ColumnGeometry biases_;
     std::unique_ptr<Product> forward_, data_, weight_;
 };
@@ -347,8 +381,8 @@ std::unique_ptr<device::OpPlan> if_possible(std::unique_ptr<Plan> plan, std::str
 
 }  // namespace
 
-std::shared_ptr<Products> make_products(Queue queue) {
-    return std::make_shared<Products>(queue);
+std::shared_ptr<Products> make_products(Queue queue, const Float32Products& float32) {
+    return std::make_shared<Products>(queue, float32);
 }
 
 std::unique_ptr<device::OpPlan> make_product_plan(const ops::Linear&, const device::PlanRequest& request,
@@ -357,6 +391,9 @@ std::unique_ptr<device::OpPlan> make_product_plan(const ops::Linear&, const devi
     if (!is_taken(request, reason)) return nullptr;
     if (request.descriptor.inputs[0].dtype == DType::f32) {
         return if_possible(std::make_unique<LinearPlan<float>>(request, products), reason);
+    }
+    if (request.descriptor.inputs[0].dtype == DType::f16) {
+        return if_possible(std::make_unique<LinearPlan<float16>>(request, products), reason);
     }
     return if_possible(std::make_unique<LinearPlan<bfloat16>>(request, products), reason);
 }

@@ -1,5 +1,5 @@
-// The kernel discrepancy of class shares: what is drawn is listed, then every pair is met once, a block per
-// row.
+// The kernel discrepancy of class shares: what is drawn is listed, then every pair of a group is met once, a
+// block per row. Groups (the samples, or all of them as one) lie behind each other in every array.
 #include "cuda/plans.hpp"
 #include "cuda/sums.hpp"
 #include "formulas/discrepancy_draw.hpp"
@@ -25,48 +25,56 @@ struct Inputs {
     }
 };
 
-struct ClearList {
-    double* list;
+struct ClearLists {
+    double* lists;
     std::int64_t* counts;
-    std::int64_t size, atoms;
+    std::int64_t size, atoms;  ///< of all groups
 
     TERRANE_HOST_DEVICE void operator()(std::int64_t i) const {
-        if (i < size) list[i] = 0;
+        if (i < size) lists[i] = 0;
         if (i < atoms) counts[i] = 0;
     }
 };
 
 struct PixelWeights {
     static constexpr int sums = 1;
+    DiscrepancyList places;
     Inputs in;
-    std::int64_t classes;
-    double* list;
+    double* lists;
 
-    TERRANE_HOST_DEVICE void add(std::int64_t, std::int64_t pixel, double (&own)[1]) const {
-        own[0] += static_cast<double>(
-            formulas::pixel_weight(in.targets + pixel * classes, in.weights, classes, in.void_pixels));
+    TERRANE_HOST_DEVICE void add(std::int64_t group, std::int64_t pixel, double (&own)[1]) const {
+        const float* truth = in.targets + (group * places.own_pixels + pixel) * places.classes;
+        own[0] +=
+            static_cast<double>(formulas::pixel_weight(truth, in.weights, places.classes, in.void_pixels));
     }
-    TERRANE_HOST_DEVICE void finish(std::int64_t, const double (&total)[1]) const { list[0] = total[0]; }
+    TERRANE_HOST_DEVICE void finish(std::int64_t group, const double (&total)[1]) const {
+        lists[group * places.size()] = total[0];
+    }
 };
 
 struct CountAtoms {
+    DiscrepancyList places;
     Inputs in;
-    std::int64_t classes, parts;
-    std::int64_t* counts;
+    std::int64_t parts;
+    std::int64_t* counts;  ///< [groups, atoms]
 
     TERRANE_HOST_DEVICE void operator()(std::int64_t pixel) const {
+        const std::int64_t group = pixel / places.own_pixels, classes = places.classes;
         if (!in.is_valid(pixel, classes)) return;
-        count_up(counts + formulas::atom_of(in.targets + pixel * classes, classes, parts), 1);
+        count_up(
+            counts + group * places.targets + formulas::atom_of(in.targets + pixel * classes, classes, parts),
+            1);
     }
 };
 
 struct ListAtoms {
     DiscrepancyList places;
     const std::int64_t* counts;
-    double* list;
+    double* lists;
 
-    TERRANE_HOST_DEVICE void operator()(std::int64_t place) const {
-        *places.target(list, place) = static_cast<double>(counts[place]);
+    TERRANE_HOST_DEVICE void operator()(std::int64_t i) const {
+        double* list = lists + i / places.targets * places.size();
+        *places.target(list, i % places.targets) = static_cast<double>(counts[i]);
     }
 };
 
@@ -75,23 +83,26 @@ struct DrawSlot {
     DiscrepancyList places;
     Inputs in;
     const device::StepState* step;
-    double* list;
+    double* lists;
     bool draws_targets;
 
-    TERRANE_HOST_DEVICE void operator()(std::int64_t slot) const {
-        const DiscrepancyList::Draw draw(places, *step, draws_targets ? 1 : 0);
-        const std::int64_t at = draw(slot), classes = places.classes;
-        if (at < 0 || !in.is_valid(at, classes)) return;
+    TERRANE_HOST_DEVICE void operator()(std::int64_t i) const {
+        const std::int64_t group = i / places.slots, slot = i % places.slots, classes = places.classes;
+        const DiscrepancyList::Draw draw(places, *step, group, draws_targets ? 1 : 0);
+        const std::int64_t drawn = draw(slot), at = group * places.own_pixels + drawn;
+        if (drawn < 0 || !in.is_valid(at, classes)) return;
+        double* list = lists + group * places.size();
         double* const place = draws_targets ? places.target(list, slot) : places.share(list, slot);
         for (std::int64_t c = 0; c < classes; ++c) {
-            const std::int64_t i = at * classes + c;
-            place[c] = static_cast<double>(draws_targets ? in.targets[i] : in.shares[i]);
+            const std::int64_t element = at * classes + c;
+            place[c] = static_cast<double>(draws_targets ? in.targets[element] : in.shares[element]);
         }
         place[classes] = 1;
     }
 };
 
-/// All that takes part in pairs: the drawn shares, then the target vectors, with how often each counts.
+/// All that takes part in a group's pairs: the drawn shares, then the target vectors, with how often each
+/// counts.
 struct Members {
     DiscrepancyList places;
     double* list;
@@ -99,6 +110,11 @@ struct Members {
     float* counts;   ///< [slots + targets]
 
     TERRANE_HOST_DEVICE std::int64_t count() const { return places.slots + places.targets; }
+    /// From the first group's members those of another.
+    TERRANE_HOST_DEVICE Members of(std::int64_t group) const {
+        return {places, list + group * places.size(), vectors + group * count() * places.classes,
+                counts + group * count()};
+    }
     TERRANE_HOST_DEVICE float squared_distance(std::int64_t a, std::int64_t b) const {
         float sum = 0;
         for (std::int64_t c = 0; c < places.classes; ++c) {
@@ -110,10 +126,12 @@ struct Members {
 };
 
 struct UnpackMember {
-    Members members;
+    Members all;
     std::int64_t parts;
 
-    TERRANE_HOST_DEVICE void operator()(std::int64_t i) const {
+    TERRANE_HOST_DEVICE void operator()(std::int64_t item) const {
+        const Members members = all.of(item / all.count());
+        const std::int64_t i = item % all.count();
         const DiscrepancyList& places = members.places;
         float* own = members.vectors + i * places.classes;
         const bool is_share = i < places.slots;
@@ -132,19 +150,19 @@ struct UnpackMember {
 /// n, the shares, and m, the targets.
 struct CountMembers {
     static constexpr int sums = 2;
-    Members members;
-    double* totals;
+    Members all;
+    double* totals;  ///< [groups, 2]
 
-    TERRANE_HOST_DEVICE void add(std::int64_t, std::int64_t i, double (&own)[2]) const {
-        own[i < members.places.slots ? 0 : 1] += static_cast<double>(members.counts[i]);
+    TERRANE_HOST_DEVICE void add(std::int64_t group, std::int64_t i, double (&own)[2]) const {
+        own[i < all.places.slots ? 0 : 1] += static_cast<double>(all.counts[group * all.count() + i]);
     }
-    TERRANE_HOST_DEVICE void finish(std::int64_t, const double (&total)[2]) const {
-        totals[0] = total[0];
-        totals[1] = total[1];
+    TERRANE_HOST_DEVICE void finish(std::int64_t group, const double (&total)[2]) const {
+        totals[2 * group] = total[0];
+        totals[2 * group + 1] = total[1];
     }
 };
 
-/// Row i of all pairs: its part of T, and for a share the gradient of T.
+/// Row i of a group's pairs: its part of T, and for a share the gradient of T, both times the group's weight.
 struct MeetAll {
     static constexpr int threads = block_threads;
     struct Shared {
@@ -152,19 +170,20 @@ struct MeetAll {
         float pulls[block_threads];
         double gradient[block_threads];
     };
-    Members members;
+    Members all;
     formulas::DiscrepancyKernel<float> kernel;
     ops::KernelDiscrepancy::Estimator estimator;
     const device::StepState* step;
-    const double* totals;  ///< n and m
-    double* rows;
-    double* gradients;  ///< [slots, classes] or null
+    const double* all_totals;  ///< n and m of every group
+    double* rows;              ///< [groups, slots + targets]
+    double* gradients;         ///< [groups, slots, classes] or null
 
     /// How a pair enters: T, and the pull on the row's share.
     struct Weight {
         double on_total, on_pull;
     };
-    TERRANE_HOST_DEVICE Weight weight(std::int64_t row, std::int64_t other) const {
+    TERRANE_HOST_DEVICE Weight weight(const Members& members, const double* totals, std::int64_t row,
+                                      std::int64_t other) const {
         const std::int64_t slots = members.places.slots;
         const double n = totals[0], m = totals[1], count = static_cast<double>(members.counts[other]);
         const bool unbiased = estimator == ops::KernelDiscrepancy::Estimator::unbiased;
@@ -183,21 +202,25 @@ struct MeetAll {
             0};
     }
     /// Whether this rank adds up the row: its own shares; the targets, which all ranks know, once.
-    TERRANE_HOST_DEVICE bool takes(std::int64_t row) const {
+    TERRANE_HOST_DEVICE bool takes(const Members& members, const double* totals, std::int64_t group,
+                                   std::int64_t row) const {
         const DiscrepancyList& places = members.places;
         if (members.counts[row] == 0) return false;
         if (!(formulas::pair_count(estimator, totals[0]) > 0) ||
             !(formulas::pair_count(estimator, totals[1]) > 0)) {
             return false;
         }
-        if (row < places.slots) return DiscrepancyList::Draw(places, *step, 0)(row) >= 0;
+        if (row < places.slots) return DiscrepancyList::Draw(places, *step, group, 0)(row) >= 0;
         return !places.global() || step->first_sample == step->pass_first;
     }
 
     template <typename Team>
-    TERRANE_HOST_DEVICE void operator()(Team& team, std::int64_t row) const {
-        const std::int64_t classes = members.places.classes;
-        const bool is_share = row < members.places.slots, taken = takes(row);
+    TERRANE_HOST_DEVICE void operator()(Team& team, std::int64_t index) const {
+        const std::int64_t group = index / all.count(), row = index % all.count();
+        const Members members = all.of(group);
+        const double* totals = all_totals + 2 * group;
+        const std::int64_t slots = members.places.slots, classes = members.places.classes;
+        const bool is_share = row < slots, taken = takes(members, totals, group, row);
         const bool pulls = is_share && gradients != nullptr;
         team.each([&](int thread) { team.shared.totals[thread] = team.shared.gradient[thread] = 0; });
         for (std::int64_t begin = 0; taken && begin < members.count(); begin += threads) {
@@ -205,7 +228,7 @@ struct MeetAll {
                 const std::int64_t other = begin + thread;
                 team.shared.pulls[thread] = 0;
                 if (other >= members.count()) return;
-                const Weight own = weight(row, other);
+                const Weight own = weight(members, totals, row, other);
                 if (own.on_total == 0) return;
                 const auto value = formulas::kernel_value(kernel, members.squared_distance(row, other));
                 team.shared.totals[thread] += own.on_total * static_cast<double>(value.value);
@@ -223,22 +246,24 @@ struct MeetAll {
         }
         team.sum(team.shared.totals);
         team.each([&](int thread) {
-            if (thread == 0) rows[row] = team.shared.totals[0];
-            if (pulls && thread < classes) gradients[row * classes + thread] = team.shared.gradient[thread];
+            if (thread == 0) rows[index] = members.list[0] * team.shared.totals[0];
+            if (pulls && thread < classes) {
+                gradients[(group * slots + row) * classes + thread] =
+                    members.list[0] * team.shared.gradient[thread];
+            }
         });
     }
 };
 
 struct AddRows {
     static constexpr int sums = 1;
-    const double *rows, *list;
-    double *output, *weight;  ///< weight: W is kept for backward, or null
+    const double* rows;
+    double* output;
 
     TERRANE_HOST_DEVICE void add(std::int64_t, std::int64_t i, double (&own)[1]) const { own[0] += rows[i]; }
     TERRANE_HOST_DEVICE void finish(std::int64_t, const double (&total)[1]) const {
-        output[0] = total[0] * list[0];
+        output[0] = total[0];
         output[1] = 0;
-        if (weight != nullptr) *weight = list[0];
     }
 };
 
@@ -255,86 +280,89 @@ struct ScatterGradient {
     double loss_weight;
     FloatsOut dp;
 
-    TERRANE_HOST_DEVICE void operator()(std::int64_t slot) const {
-        const std::int64_t at = DiscrepancyList::Draw(places, *step, 0)(slot);
+    TERRANE_HOST_DEVICE void operator()(std::int64_t i) const {
+        const std::int64_t group = i / places.slots;
+        const std::int64_t at = DiscrepancyList::Draw(places, *step, group, 0)(i % places.slots);
         if (at < 0) return;
         for (std::int64_t c = 0; c < places.classes; ++c) {
-            dp.store(at * places.classes + c,
-                     static_cast<float>(loss_weight * saved[0] * saved[1 + slot * places.classes + c]));
+            dp.store((group * places.own_pixels + at) * places.classes + c,
+                     static_cast<float>(loss_weight * saved[i * places.classes + c]));
         }
     }
 };
 
-/// Saved: the weight W, then per slot the gradient of T by the drawn shares.
+/// Saved: per group and slot W times the gradient of T by the drawn share.
 class KernelDiscrepancyPlan final : public KernelPlan<ops::KernelDiscrepancy> {
   public:
     KernelDiscrepancyPlan(const ops::KernelDiscrepancy& op, const device::PlanRequest& request, Queue queue)
         : KernelPlan(op, request, queue),
           places_(op_, input_shape(0)),
-          pixels_(1, places_.own_pixels),
-          members_(1, places_.slots + places_.targets) {
+          pixels_(places_.groups, places_.own_pixels),
+          members_(places_.groups, places_.slots + places_.targets),
+          rows_(1, members_.groups * members_.items) {
         requirements_.gradient_terms = 1;
         if (places_.global()) requirements_.forward_exchange = places_.size();
-        requirements_.forward_workspace = (places_.global() ? 0 : carved<double>(places_.size())) +
-                                          carved<std::int64_t>(atoms()) +
-                                          carved<float>(members_.items * places_.classes) +
-                                          carved<float>(members_.items) + carved<double>(members_.items) +
-                                          carved<double>(2) + std::max(pixels_.bytes(1), members_.bytes(2));
+        requirements_.forward_workspace =
+            (places_.global() ? 0 : carved<double>(places_.groups * places_.size())) +
+            carved<std::int64_t>(atoms()) + carved<float>(rows_.items * places_.classes) +
+            carved<float>(rows_.items) + carved<double>(rows_.items) + carved<double>(2 * places_.groups) +
+            std::max({pixels_.bytes(1), members_.bytes(2), rows_.bytes(1)});
         if (trains())
-            requirements_.saved =
-                static_cast<std::size_t>(1 + places_.slots * places_.classes) * sizeof(double);
+            requirements_.saved = static_cast<std::size_t>(slots() * places_.classes) * sizeof(double);
     }
 
     void forward(const device::ForwardArguments& arguments) override {
         Carver workspace(arguments.workspace);
-        double* list = places_.global() ? arguments.exchange : workspace.take<double>(places_.size());
+        double* lists =
+            places_.global() ? arguments.exchange : workspace.take<double>(places_.groups * places_.size());
         auto* counts = workspace.take<std::int64_t>(atoms());
-        const Members members{places_, list, workspace.take<float>(members_.items * places_.classes),
-                              workspace.take<float>(members_.items)};
-        auto* rows = workspace.take<double>(members_.items);
-        auto* totals = workspace.take<double>(2);
+        const Members members{places_, lists, workspace.take<float>(rows_.items * places_.classes),
+                              workspace.take<float>(rows_.items)};
+        auto* rows = workspace.take<double>(rows_.items);
+        auto* totals = workspace.take<double>(2 * places_.groups);
         auto* partials = workspace.take_doubles(0);
-        if (arguments.phase != device::Phase::after_exchange) gather(arguments, list, counts, partials);
+        if (arguments.phase != device::Phase::after_exchange) gather(arguments, lists, counts, partials);
         if (arguments.phase == device::Phase::before_exchange) return;
-        auto* saved = trains() ? reinterpret_cast<double*>(arguments.saved) : nullptr;
-        launch(queue_, members.count(), UnpackMember{members, op_.parts});
+        launch(queue_, rows_.items, UnpackMember{members, op_.parts});
         launch_sums(queue_, members_, partials, CountMembers{members, totals});
-        launch_teams(
-            queue_, members.count(),
-            MeetAll{members, formulas::discrepancy_kernel<float>(op_, places_.classes), op_.estimator,
-                    arguments.step, totals, rows, saved == nullptr ? nullptr : saved + 1});
-        launch_sums(queue_, members_, partials,
-                    AddRows{rows, list, arguments.outputs[0].as<double>(), saved});
+        launch_teams(queue_, rows_.items,
+                     MeetAll{members, formulas::discrepancy_kernel<float>(op_, places_.classes),
+                             op_.estimator, arguments.step, totals, rows,
+                             trains() ? reinterpret_cast<double*>(arguments.saved) : nullptr});
+        launch_sums(queue_, rows_, partials, AddRows{rows, arguments.outputs[0].as<double>()});
     }
 
     void backward(const device::BackwardArguments& arguments) override {
         const FloatsOut dp = floats_out(arguments.input_gradients[0].view);
         launch(queue_, input_shape(0).elements(), ClearGradient{dp});
-        launch(queue_, places_.slots,
+        launch(queue_, slots(),
                ScatterGradient{places_, arguments.step, reinterpret_cast<const double*>(arguments.saved),
                                op_.loss_weight, dp});
     }
 
   private:
-    std::int64_t atoms() const { return places_.sampled() ? 0 : places_.targets; }
+    /// Of all groups.
+    std::int64_t atoms() const { return places_.sampled() ? 0 : places_.groups * places_.targets; }
+    std::int64_t slots() const { return places_.groups * places_.slots; }
 
-    void gather(const device::ForwardArguments& arguments, double* list, std::int64_t* counts,
+    void gather(const device::ForwardArguments& arguments, double* lists, std::int64_t* counts,
                 double* partials) const {
         const Inputs in{floats(arguments.inputs[0]), arguments.inputs[1].as<float>(),
                         arguments.inputs[2].as<float>(), op_.void_pixels};
-        launch(queue_, places_.size(), ClearList{list, counts, places_.size(), atoms()});
-        launch_sums(queue_, pixels_, partials, PixelWeights{in, places_.classes, list});
-        launch(queue_, places_.slots, DrawSlot{places_, in, arguments.step, list, false});
+        const std::int64_t size = places_.groups * places_.size();
+        launch(queue_, size, ClearLists{lists, counts, size, atoms()});
+        launch_sums(queue_, pixels_, partials, PixelWeights{places_, in, lists});
+        launch(queue_, slots(), DrawSlot{places_, in, arguments.step, lists, false});
         if (places_.sampled()) {
-            launch(queue_, places_.slots, DrawSlot{places_, in, arguments.step, list, true});
+            launch(queue_, slots(), DrawSlot{places_, in, arguments.step, lists, true});
             return;
         }
-        launch(queue_, places_.own_pixels, CountAtoms{in, places_.classes, op_.parts, counts});
-        launch(queue_, atoms(), ListAtoms{places_, counts, list});
+        launch(queue_, input_shape(0).pixels(), CountAtoms{places_, in, op_.parts, counts});
+        launch(queue_, atoms(), ListAtoms{places_, counts, lists});
     }
 
     DiscrepancyList places_;
-    SumGeometry pixels_, members_;
+    SumGeometry pixels_, members_, rows_;  ///< rows_: the members of all groups
 };
 
 }  // namespace

@@ -10,7 +10,7 @@ struct Extent {
     float lowest, highest;
 };
 
-/// The lowest and highest value of one sample.
+/// The lowest and highest value of one map.
 struct FindExtent {
     static constexpr int threads = block_threads;
     struct Shared {
@@ -48,11 +48,12 @@ struct AverageHeights {
     Floats heights;
     HeightGeometry g;
     const Extent* extents;
-    float* pooled;  ///< [samples, rows, columns]
+    std::int64_t maps;  ///< whose extents they are
+    float* pooled;      ///< [samples, rows, columns]
 
     TERRANE_HOST_DEVICE void operator()(std::int64_t i) const {
         const std::int64_t sample = i / (g.rows * g.columns), place = i % (g.rows * g.columns);
-        const Extent own = extents[sample];
+        const Extent own = extents[sample % maps];
         const float spread = own.highest - own.lowest + 1e-6f;
         float sum = 0;
         for (std::int64_t k = 0; k < g.shrink * g.shrink; ++k) {
@@ -111,22 +112,27 @@ class HeightEncodingPlan final : public KernelPlan<ops::HeightEncoding> {
           geometry_{input_shape(0).height(), input_shape(0).width(), output_shape().height(),
                     output_shape().width(), op.shrink} {
         requirements_.forward_workspace =
-            carved<Extent>(input_shape(0)[0]) + carved<float>(output_shape().pixels());
+            carved<Extent>(whole().batch()) + carved<float>(output_shape().pixels());
     }
 
     void forward(const device::ForwardArguments& arguments) override {
         Carver workspace(arguments.workspace);
-        auto* extents = workspace.take<Extent>(input_shape(0)[0]);
+        auto* extents = workspace.take<Extent>(whole().batch());
         auto* pooled = workspace.take<float>(output_shape().pixels());
         const Floats heights = floats(arguments.inputs[0]);
-        launch_teams(queue_, input_shape(0)[0],
-                     FindExtent{heights, geometry_.in_height * geometry_.in_width, extents});
-        launch(queue_, output_shape().pixels(), AverageHeights{heights, geometry_, extents, pooled});
+        launch_teams(
+            queue_, whole().batch(),
+            FindExtent{floats(arguments.inputs.back()), whole().height() * whole().width(), extents});
+        launch(queue_, output_shape().pixels(),
+               AverageHeights{heights, geometry_, extents, whole().batch(), pooled});
         launch(queue_, output_shape().elements(),
                EncodeHeights{pooled, geometry_, op_.border, floats_out(arguments.outputs[0])});
     }
 
   private:
+    /// The maps whose range counts: the heights themselves where no others are given.
+    const Shape& whole() const { return inputs_.back().shape; }
+
     HeightGeometry geometry_;
 };
 

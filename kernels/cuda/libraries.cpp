@@ -15,22 +15,24 @@ std::unique_ptr<device::OpPlan> Libraries::make_plan(const device::PlanRequest& 
         if (!plan) refusals += fmt::format(" {}: {}.", name, reason);
         return plan;
     };
+    const auto blas = [&](const auto& op) {
+        if (!products_) products_ = make_products(queue_, float32_);
+        return offer("cublaslt", make_product_plan(op, request, products_, reason));
+    };
+    const auto dnn = [&](const auto& op, auto make) {
+        if (!cudnn_) cudnn_ = make_cudnn(queue_, device_name_, choices_, float32_);
+        return offer("cudnn", make(op, request, cudnn_, reason));
+    };
+    const auto convolution = [](const auto& op, const device::PlanRequest& asked,
+                                const std::shared_ptr<Cudnn>& cudnn,
+                                std::string& why) { return make_convolution_plan(op, asked, cudnn, why); };
     const ops::Op& op = request.descriptor.op;
-    if (std::holds_alternative<ops::Linear>(op) || std::holds_alternative<ops::MatMul>(op)) {
-        if (!products_) products_ = make_products(queue_);
-        if (const auto* linear = std::get_if<ops::Linear>(&op)) {
-            return offer("cublaslt", make_product_plan(*linear, request, products_, reason));
-        }
-        return offer("cublaslt", make_product_plan(std::get<ops::MatMul>(op), request, products_, reason));
-    }
-    if (std::holds_alternative<ops::Convolution>(op) ||
-        std::holds_alternative<ops::TransposedConvolution>(op)) {
-        if (!convolutions_) convolutions_ = make_convolutions(queue_, device_name_, choices_);
-        if (const auto* convolution = std::get_if<ops::Convolution>(&op)) {
-            return offer("cudnn", make_convolution_plan(*convolution, request, convolutions_, reason));
-        }
-        return offer("cudnn", make_convolution_plan(std::get<ops::TransposedConvolution>(op), request,
-                                                    convolutions_, reason));
+    if (const auto* linear = std::get_if<ops::Linear>(&op)) return blas(*linear);
+    if (const auto* product = std::get_if<ops::MatMul>(&op)) return blas(*product);
+    if (const auto* attention = std::get_if<ops::Attention>(&op)) return dnn(*attention, make_attention_plan);
+    if (const auto* plain = std::get_if<ops::Convolution>(&op)) return dnn(*plain, convolution);
+    if (const auto* transposed = std::get_if<ops::TransposedConvolution>(&op)) {
+        return dnn(*transposed, convolution);
     }
     return nullptr;
 }

@@ -5,14 +5,15 @@
 
 #include "cuda/engine_choices.hpp"
 #include "cuda/queue.hpp"
-#include "device/op_plan.hpp"
+#include "device/backend.hpp"
 
 namespace terrane::cuda {
 
 /// What cuBLASLt plans share; made when the first of them is.
 class Products;
 /// What cuDNN plans share; likewise.
-class Convolutions;
+class Cudnn;
+using device::Float32Products;
 
 /// Plans that let cuBLASLt or cuDNN do the work.
 class Libraries {
@@ -22,17 +23,20 @@ class Libraries {
 
     /// Null if no library takes the op; every refusal is appended to `refusals` as " NAME: REASON.".
     std::unique_ptr<device::OpPlan> make_plan(const device::PlanRequest& request, std::string& refusals);
+    /// For plans made from now on.
+    void set_float32_products(Float32Products products) { float32_ = products; }
 
   private:
     Queue queue_;
     std::string device_name_;
     EngineChoices choices_;
     std::shared_ptr<Products> products_;
-    std::shared_ptr<Convolutions> convolutions_;
+    std::shared_ptr<Cudnn> cudnn_;
+    Float32Products float32_ = Float32Products::exact;
 };
 
 // By cublaslt_plans.cpp.
-std::shared_ptr<Products> make_products(Queue queue);
+std::shared_ptr<Products> make_products(Queue queue, const Float32Products& float32);
 std::unique_ptr<device::OpPlan> make_product_plan(const ops::Linear& op, const device::PlanRequest& request,
                                                   const std::shared_ptr<Products>& products,
                                                   std::string& reason);
@@ -44,16 +48,19 @@ std::unique_ptr<device::OpPlan> make_product_plan(const ops::MatMul& op, const d
 /// cudnn_version.cpp.
 void require_cudnn_version();
 
-// By cudnn_plans.cpp, or by no_cudnn.cpp where the frontend's headers are missing: then every op is refused.
-std::shared_ptr<Convolutions> make_convolutions(Queue queue, const std::string& device_name,
-                                                EngineChoices& choices);
+// By cudnn_*.cpp, or by no_cudnn.cpp where the frontend's headers are missing: then every op is refused.
+std::shared_ptr<Cudnn> make_cudnn(Queue queue, const std::string& device_name, EngineChoices& choices,
+                                  const Float32Products& float32);
+std::unique_ptr<device::OpPlan> make_attention_plan(const ops::Attention& op,
+                                                    const device::PlanRequest& request,
+                                                    const std::shared_ptr<Cudnn>& cudnn, std::string& reason);
 std::unique_ptr<device::OpPlan> make_convolution_plan(const ops::Convolution& op,
                                                       const device::PlanRequest& request,
-                                                      const std::shared_ptr<Convolutions>& convolutions,
+                                                      const std::shared_ptr<Cudnn>& cudnn,
                                                       std::string& reason);
 std::unique_ptr<device::OpPlan> make_convolution_plan(const ops::TransposedConvolution& op,
                                                       const device::PlanRequest& request,
-                                                      const std::shared_ptr<Convolutions>& convolutions,
+                                                      const std::shared_ptr<Cudnn>& cudnn,
                                                       std::string& reason);
 
 }  // namespace terrane::cuda

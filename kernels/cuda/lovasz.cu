@@ -304,7 +304,7 @@ class LovaszPlan final : public SlopeMapPlan<T, ops::Lovasz> {
         if (arguments.phase == device::Phase::before_exchange) {
             launch_sums(queue, this->sums_, partials,
                         WeightSum{labels, arguments.inputs[2].template as<float>(), classes,
-                                  this->counts_all(), output + 1, arguments.exchange});
+                                  this->denominator(), output + 1, arguments.exchange});
             launch(queue, 1, CountScores{truths, scores_.count, classes, arguments.exchange + 1});
             return;
         }

@@ -1,4 +1,4 @@
-// Built in place of cudnn_plans.cpp where cuDNN or the headers of its frontend are missing.
+// Built in place of cudnn_*.cpp where cuDNN or the headers of its frontend are missing.
 #include "cuda/libraries.hpp"
 
 namespace terrane::cuda {
@@ -12,19 +12,22 @@ const char* const missing =
 
 void require_cudnn_version() {}
 
-std::shared_ptr<Convolutions> make_convolutions(Queue, const std::string&, EngineChoices&) {
+std::shared_ptr<Cudnn> make_cudnn(Queue, const std::string&, EngineChoices&, const Float32Products&) {
+    return nullptr;
+}
+std::unique_ptr<device::OpPlan> make_attention_plan(const ops::Attention&, const device::PlanRequest&,
+                                                    const std::shared_ptr<Cudnn>&, std::string& reason) {
+    reason = missing;
     return nullptr;
 }
 std::unique_ptr<device::OpPlan> make_convolution_plan(const ops::Convolution&, const device::PlanRequest&,
-                                                      const std::shared_ptr<Convolutions>&,
-                                                      std::string& reason) {
+                                                      const std::shared_ptr<Cudnn>&, std::string& reason) {
     reason = missing;
     return nullptr;
 }
 std::unique_ptr<device::OpPlan> make_convolution_plan(const ops::TransposedConvolution&,
                                                       const device::PlanRequest&,
-                                                      const std::shared_ptr<Convolutions>&,
-                                                      std::string& reason) {
+                                                      const std::shared_ptr<Cudnn>&, std::string& reason) {
     reason = missing;
     return nullptr;
 }

@@ -144,7 +144,7 @@ class OverlapPlan final : public ClassPlan<T, Op> {
             launch_sums(this->queue_, this->sums_, partials,
                         WeightSum{arguments.inputs[1].template as<std::uint8_t>(),
                                   arguments.inputs[2].template as<float>(), this->classes_,
-                                  this->counts_all(), output + 1, tail});
+                                  this->denominator(), output + 1, tail});
             launch(this->queue_, 1, WriteNumber{tail + 1, by_image_ ? static_cast<double>(scores_) : 1.0});
             return;
         }

@@ -3,7 +3,7 @@
 #include <cstdint>
 
 #include "formulas/host_device.hpp"
-#include "tensor/dtype.hpp"
+#include "tensor/float16.hpp"
 
 /// Neighbouring elements that one thread moves by one instruction, and what else reads and writes device
 /// memory.
@@ -53,13 +53,14 @@ struct Terms {
     }
 };
 
-/// Numbers that are f32 or bf16, decided per element: for what is small or rarely read.
+/// Numbers that are f32, bf16 or f16, decided per element: for what is small or rarely read.
 struct Floats {
     const void* data = nullptr;
     DType dtype = DType::f32;
 
     TERRANE_HOST_DEVICE float operator[](std::int64_t i) const {
         if (dtype == DType::bf16) return static_cast<float>(static_cast<const bfloat16*>(data)[i]);
+        if (dtype == DType::f16) return static_cast<float>(static_cast<const float16*>(data)[i]);
         return static_cast<const float*>(data)[i];
     }
 };
@@ -72,6 +73,8 @@ struct FloatsOut {
     TERRANE_HOST_DEVICE void store(std::int64_t i, float value) const {
         if (dtype == DType::bf16) {
             static_cast<bfloat16*>(data)[i] = bfloat16(value);
+        } else if (dtype == DType::f16) {
+            static_cast<float16*>(data)[i] = float16(value);
         } else {
             static_cast<float*>(data)[i] = value;
         }

@@ -4,9 +4,10 @@ namespace terrane::cuda {
 
 namespace {
 
+template <typename T>
 struct Cast {
     const float* from;
-    bfloat16* to;
+    T* to;
 
     template <int width>
     TERRANE_HOST_DEVICE void apply(std::int64_t first) const {
@@ -59,7 +60,10 @@ struct BiasSums {
 }  // namespace
 
 void launch_cast(Queue queue, const float* from, bfloat16* to, std::int64_t count) {
-    launch_elements<float>(queue, count, Cast{from, to});
+    launch_elements<float>(queue, count, Cast<bfloat16>{from, to});
+}
+void launch_cast(Queue queue, const float* from, float16* to, std::int64_t count) {
+    launch_elements<float>(queue, count, Cast<float16>{from, to});
 }
 
 void launch_take(Queue queue, const float* from, const ParameterGradient& to, std::int64_t count) {
@@ -72,6 +76,9 @@ void launch_add_bias(Queue queue, float* y, const float* bias, std::int64_t rows
 void launch_add_bias(Queue queue, bfloat16* y, const float* bias, std::int64_t rows, std::int64_t channels) {
     launch_rows<bfloat16>(queue, rows, channels, AddBias<bfloat16>{y, bias, channels});
 }
+void launch_add_bias(Queue queue, float16* y, const float* bias, std::int64_t rows, std::int64_t channels) {
+    launch_rows<float16>(queue, rows, channels, AddBias<float16>{y, bias, channels});
+}
 
 void launch_bias_gradient(Queue queue, const ColumnGeometry& geometry, const Terms<float>& dy,
                           const ParameterGradient& target, double* partials) {
@@ -80,6 +87,10 @@ void launch_bias_gradient(Queue queue, const ColumnGeometry& geometry, const Ter
 void launch_bias_gradient(Queue queue, const ColumnGeometry& geometry, const Terms<bfloat16>& dy,
                           const ParameterGradient& target, double* partials) {
     launch_column_sums(queue, geometry, partials, BiasSums<bfloat16>{dy, geometry.columns, target});
+}
+void launch_bias_gradient(Queue queue, const ColumnGeometry& geometry, const Terms<float16>& dy,
+                          const ParameterGradient& target, double* partials) {
+    launch_column_sums(queue, geometry, partials, BiasSums<float16>{dy, geometry.columns, target});
 }
 
 }  // namespace terrane::cuda

@@ -89,11 +89,9 @@ std::size_t carved(std::int64_t count) {
     return device::aligned(static_cast<std::size_t>(count) * sizeof(T));
 }
 
-/// Whether every floating-point tensor is f32 or bf16, for plans that decide per element.
+/// Whether no tensor is f64, for plans that decide per element.
 inline bool has_float_types(const device::PlanRequest& request) {
-    const auto other = [](const TensorSpec& spec) {
-        return spec.dtype == DType::f64 || spec.dtype == DType::f16;
-    };
+    const auto other = [](const TensorSpec& spec) { return spec.dtype == DType::f64; };
     const ops::OpDescriptor& descriptor = request.descriptor;
     return std::none_of(descriptor.inputs.begin(), descriptor.inputs.end(), other) &&
            std::none_of(descriptor.outputs.begin(), descriptor.outputs.end(), other);
@@ -105,6 +103,7 @@ std::unique_ptr<device::OpPlan> make_typed(const Op& op, const device::PlanReque
     const DType dtype = request.descriptor.inputs[0].dtype;
     if (dtype == DType::f32) return std::make_unique<Plan<float>>(op, request, queue);
     if (dtype == DType::bf16) return std::make_unique<Plan<bfloat16>>(op, request, queue);
+    if (dtype == DType::f16) return std::make_unique<Plan<float16>>(op, request, queue);
     return nullptr;
 }
 

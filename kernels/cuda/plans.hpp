@@ -37,6 +37,8 @@ std::unique_ptr<device::OpPlan> make_kernels(const ops::Dice& op, const device::
                                              Queue queue);
 std::unique_ptr<device::OpPlan> make_kernels(const ops::Diffuse& op, const device::PlanRequest& request,
                                              Queue queue);
+std::unique_ptr<device::OpPlan> make_kernels(const ops::DistanceEntropy& op,
+                                             const device::PlanRequest& request, Queue queue);
 std::unique_ptr<device::OpPlan> make_kernels(const ops::Dropout& op, const device::PlanRequest& request,
                                              Queue queue);
 std::unique_ptr<device::OpPlan> make_kernels(const ops::Focal& op, const device::PlanRequest& request,
@@ -55,6 +57,8 @@ std::unique_ptr<device::OpPlan> make_kernels(const ops::Linear& op, const device
                                              Queue queue);
 std::unique_ptr<device::OpPlan> make_kernels(const ops::LinearAttention& op,
                                              const device::PlanRequest& request, Queue queue);
+std::unique_ptr<device::OpPlan> make_kernels(const ops::LocalizationRectification& op,
+                                             const device::PlanRequest& request, Queue queue);
 std::unique_ptr<device::OpPlan> make_kernels(const ops::Lovasz& op, const device::PlanRequest& request,
                                              Queue queue);
 std::unique_ptr<device::OpPlan> make_kernels(const ops::MatMul& op, const device::PlanRequest& request,
@@ -68,6 +72,10 @@ std::unique_ptr<device::OpPlan> make_kernels(const ops::Pool& op, const device::
 std::unique_ptr<device::OpPlan> make_kernels(const ops::PositionalEmbedding& op,
                                              const device::PlanRequest& request, Queue queue);
 std::unique_ptr<device::OpPlan> make_kernels(const ops::Resize& op, const device::PlanRequest& request,
+                                             Queue queue);
+std::unique_ptr<device::OpPlan> make_kernels(const ops::ScaleGradient& op, const device::PlanRequest& request,
+                                             Queue queue);
+std::unique_ptr<device::OpPlan> make_kernels(const ops::ShareLoss& op, const device::PlanRequest& request,
                                              Queue queue);
 std::unique_ptr<device::OpPlan> make_kernels(const ops::SimplexProjection& op,
                                              const device::PlanRequest& request, Queue queue);

@@ -113,6 +113,43 @@ struct PassGradient {
     }
 };
 
+/// dx = factor * dy, or that added to what is there: gradients of parameters are.
+template <typename T>
+struct MultiplyGradient {
+    Terms<T> dy;
+    const float* factor;
+    T* dx;
+    bool accumulates;
+
+    template <int width>
+    TERRANE_HOST_DEVICE void apply(std::int64_t first) const {
+        float values[width], kept[width] = {};
+        dy.template read<width>(first, values);
+        if (accumulates) load<width>(dx, first, kept);
+        for (int i = 0; i < width; ++i) values[i] = *factor * values[i] + kept[i];
+        store<width>(dx, first, values);
+    }
+};
+
+template <typename T>
+class ScaleGradientPlan final : public KernelPlan<ops::ScaleGradient> {
+  public:
+    using KernelPlan::KernelPlan;
+
+    void forward(const device::ForwardArguments& arguments) override {
+        launch_elements<T>(
+            queue_, output_shape().elements(),
+            PassGradient<T>{Terms<T>{arguments.inputs[0].as<T>()}, arguments.outputs[0].as<T>()});
+    }
+    void backward(const device::BackwardArguments& arguments) override {
+        const device::GradientTarget& target = arguments.input_gradients[0];
+        launch_elements<T>(
+            queue_, output_shape().elements(),
+            MultiplyGradient<T>{terms_of<T>(arguments.output_gradients[0]), arguments.inputs[1].as<float>(),
+                                target.view.as<T>(), target.write == device::GradientWrite::accumulate});
+    }
+};
+
 template <typename T>
 class AddPlan final : public KernelPlan<ops::Add> {
   public:
@@ -271,6 +308,11 @@ std::unique_ptr<device::OpPlan> make_kernels(const ops::Dropout& op, const devic
 std::unique_ptr<device::OpPlan> make_kernels(const ops::PositionalEmbedding& op,
                                              const device::PlanRequest& request, Queue queue) {
     return make_typed<PositionalEmbeddingPlan>(op, request, queue);
+}
+
+std::unique_ptr<device::OpPlan> make_kernels(const ops::ScaleGradient& op, const device::PlanRequest& request,
+                                             Queue queue) {
+    return make_typed<ScaleGradientPlan>(op, request, queue);
 }
 
 }  // namespace terrane::cuda

@@ -14,17 +14,17 @@
 namespace terrane::formulas {
 
 /// Places in that list: the weight; the drawn shares, K numbers and a 1 each; the counts of the atoms, or the
-/// drawn targets like the shares.
+/// drawn targets like the shares. It covers one group: all of a rank's samples or, with scope image, one.
 class DiscrepancyList {
   public:
     DiscrepancyList(const ops::KernelDiscrepancy& op, const Shape& shares)
         : op_(op),
           classes(shares.channels()),
-          own_pixels(shares.pixels()),
           sample_pixels(shares.height() * shares.width()),
-          slots(op.scope == ops::KernelDiscrepancy::Scope::global
-                    ? op.max_samples
-                    : std::min(op.max_samples, shares.pixels())),
+          groups(op.scope == ops::KernelDiscrepancy::Scope::image ? shares.batch() : 1),
+          own_pixels(shares.pixels() / groups),
+          slots(op.scope == ops::KernelDiscrepancy::Scope::global ? op.max_samples
+                                                                  : std::min(op.max_samples, own_pixels)),
           targets(sampled() ? slots : op.atoms(classes)) {}
 
     TERRANE_HOST_DEVICE bool sampled() const {
@@ -40,15 +40,16 @@ class DiscrepancyList {
         return list + 1 + slots * (classes + 1) + place * (sampled() ? classes + 1 : 1);
     }
 
-    /// Which own pixel slot `slot` draws; -1 if it belongs to another rank or there are fewer pixels than
-    /// slots. `which`: 0 for shares, 1 for targets.
+    /// Which of the group's own pixels slot `slot` draws; -1 if it belongs to another rank or there are fewer
+    /// pixels than slots. `which`: 0 for shares, 1 for targets.
     class Draw {
       public:
-        TERRANE_HOST_DEVICE Draw(const DiscrepancyList& list, const device::StepState& step, int which)
+        TERRANE_HOST_DEVICE Draw(const DiscrepancyList& list, const device::StepState& step,
+                                 std::int64_t group, int which)
             : pixels_(list.pass_pixels(step)),
               first_(list.global() ? (step.first_sample - step.pass_first) * list.sample_pixels : 0),
               own_(list.own_pixels),
-              shuffle_(step.seed, list.stream(step, which), pixels_) {}
+              shuffle_(step.seed, list.stream(step, group, which), pixels_) {}
         TERRANE_HOST_DEVICE std::int64_t operator()(std::int64_t slot) const {
             if (slot >= pixels_) return -1;
             const std::int64_t pixel = shuffle_(slot) - first_;
@@ -60,10 +61,11 @@ class DiscrepancyList {
         Shuffle shuffle_;
     };
 
-    /// Writes this rank's contribution. shares(i), targets(i): element i as a double; weights[c].
+    /// Writes this rank's contribution to a group. shares(i), targets(i): element i of the group as a double;
+    /// weights[c].
     template <typename Shares, typename TargetsOf, typename Weights>
-    void gather(const device::StepState& step, const Shares& shares, const TargetsOf& truths,
-                const Weights& weights, double* list, double* pixel) const {
+    void gather(const device::StepState& step, std::int64_t group, const Shares& shares,
+                const TargetsOf& truths, const Weights& weights, double* list, double* pixel) const {
         std::fill(list, list + size(), 0.0);
         const auto read = [&](const auto& source, std::int64_t at) {
             for (std::int64_t c = 0; c < classes; ++c) pixel[c] = source(at * classes + c);
@@ -79,7 +81,7 @@ class DiscrepancyList {
             if (!sampled() && valid()) *target(list, atom_of(pixel, classes, op_.parts)) += 1;
         }
         const auto draw = [&](int which, const auto& source, const auto& place_of) {
-            const Draw draws(*this, step, which);
+            const Draw draws(*this, step, group, which);
             for (std::int64_t slot = 0; slot < slots; ++slot) {
                 const std::int64_t at = draws(slot);
                 if (at < 0) continue;
@@ -119,8 +121,9 @@ class DiscrepancyList {
     TERRANE_HOST_DEVICE std::int64_t pass_pixels(const device::StepState& step) const {
         return global() && step.pass_samples > 0 ? step.pass_samples * sample_pixels : own_pixels;
     }
-    TERRANE_HOST_DEVICE std::uint64_t stream(const device::StepState& step, int which) const {
-        const auto first = static_cast<std::uint64_t>(global() ? step.pass_first : step.first_sample);
+    TERRANE_HOST_DEVICE std::uint64_t stream(const device::StepState& step, std::int64_t group,
+                                             int which) const {
+        const auto first = static_cast<std::uint64_t>(global() ? step.pass_first : step.first_sample + group);
         return (static_cast<std::uint64_t>(step.step) * 2 + static_cast<std::uint64_t>(which)) ^ (first + 1)
                                                                                                      << 40;
     }
@@ -128,7 +131,10 @@ class DiscrepancyList {
     ops::KernelDiscrepancy op_;
 
   public:
-    std::int64_t classes, own_pixels, sample_pixels, slots;
+    std::int64_t classes, sample_pixels;
+    std::int64_t groups;      ///< of this rank's samples, each with a list and a T of its own
+    std::int64_t own_pixels;  ///< of a group
+    std::int64_t slots;
     std::int64_t targets;  ///< places for targets
 };
 

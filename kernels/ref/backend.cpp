@@ -20,6 +20,9 @@ class RefBackend final : public device::Backend {
         return std::visit([&](const auto& op) { return make(op, request); }, request.descriptor.op);
     }
 
+    bool computes_in(DType dtype) const override {
+        return dtype == DType::f32 || dtype == DType::f64 || dtype == DType::bf16 || dtype == DType::f16;
+    }
     device::FlatKernels& flat_kernels() override { return flat_kernels_; }
     device::SampleKernels& sample_kernels() override { return sample_kernels_; }
 
@@ -49,7 +52,7 @@ void refuse_backward(std::string_view op) {
 void refuse_type(std::string_view op, DType dtype) {
     throw Error(ExitCode::device_unavailable, 720,
                 fmt::format("The reference backend has no {} for {} activations.", op, name_of(dtype)),
-                "Use f32, f64 or bf16.");
+                "Use f32, f64, bf16 or f16.");
 }
 
 std::unique_ptr<device::Backend> make_ref_backend() {

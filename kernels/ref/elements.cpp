@@ -5,7 +5,7 @@ namespace terrane::ref {
 namespace {
 
 bool is_floating(DType dtype) {
-    return dtype == DType::f32 || dtype == DType::f64 || dtype == DType::bf16;
+    return dtype == DType::f32 || dtype == DType::f64 || dtype == DType::bf16 || dtype == DType::f16;
 }
 
 }  // namespace
@@ -25,6 +25,8 @@ void AnyWriter::store(std::int64_t i, double value) const {
         reinterpret_cast<float*>(data_)[i] = static_cast<float>(value);
     } else if (dtype_ == DType::f64) {
         reinterpret_cast<double*>(data_)[i] = value;
+    } else if (dtype_ == DType::f16) {
+        reinterpret_cast<float16*>(data_)[i] = from_double<float16>(value);
     } else {
         reinterpret_cast<bfloat16*>(data_)[i] = from_double<bfloat16>(value);
     }

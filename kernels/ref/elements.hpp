@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "device/op_plan.hpp"
+#include "tensor/float16.hpp"
 #include "tensor/tensor_view.hpp"
 
 /// Element access for loops that compute in double whatever the tensors store.
@@ -17,6 +18,9 @@ inline double to_double(double value) {
 inline double to_double(bfloat16 value) {
     return static_cast<float>(value);
 }
+inline double to_double(float16 value) {
+    return static_cast<float>(value);
+}
 
 template <typename T>
 inline T from_double(double value) {
@@ -25,6 +29,10 @@ inline T from_double(double value) {
 template <>
 inline bfloat16 from_double<bfloat16>(double value) {
     return bfloat16(static_cast<float>(value));
+}
+template <>
+inline float16 from_double<float16>(double value) {
+    return float16(static_cast<float>(value));
 }
 
 /// Reads activations of the plan's element type.
@@ -49,13 +57,15 @@ class Writer {
     T* data_;
 };
 
-/// Reads parameters, states and gates: f32, f64 or bf16, decided per element, since their number is small.
+/// Reads parameters, states and gates of any floating-point type, decided per element, since their number is
+/// small.
 class AnyReader {
   public:
     explicit AnyReader(const TensorView& view);
     double operator[](std::int64_t i) const {
         if (dtype_ == DType::f32) return reinterpret_cast<const float*>(data_)[i];
         if (dtype_ == DType::f64) return reinterpret_cast<const double*>(data_)[i];
+        if (dtype_ == DType::f16) return to_double(reinterpret_cast<const float16*>(data_)[i]);
         return to_double(reinterpret_cast<const bfloat16*>(data_)[i]);
     }
 

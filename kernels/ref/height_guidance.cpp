@@ -16,14 +16,17 @@ class HeightEncodingPlan final : public RefPlan<ops::HeightEncoding> {
     }
 
     void forward(const device::ForwardArguments& arguments) override {
-        const AnyReader height(arguments.inputs[0]);
+        const AnyReader height(arguments.inputs[0]), range(arguments.inputs.back());
         const AnyWriter y(arguments.outputs[0]);
+        const Shape& whole = inputs_.back().shape;
+        const std::int64_t whole_pixels = whole.height() * whole.width();
         const std::int64_t pixels = input_shape(0).height() * input_shape(0).width();
         for (std::int64_t sample = 0; sample < input_shape(0).batch(); ++sample) {
-            double lowest = height[sample * pixels], highest = lowest;
-            for (std::int64_t i = 0; i < pixels; ++i) {
-                lowest = std::min(lowest, height[sample * pixels + i]);
-                highest = std::max(highest, height[sample * pixels + i]);
+            const std::int64_t first = sample % whole.batch() * whole_pixels;
+            double lowest = range[first], highest = lowest;
+            for (std::int64_t i = 0; i < whole_pixels; ++i) {
+                lowest = std::min(lowest, range[first + i]);
+                highest = std::max(highest, range[first + i]);
             }
             double* pooled = doubles(arguments.workspace);
             const std::int64_t rows = output_shape().height(), columns = output_shape().width();

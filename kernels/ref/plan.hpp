@@ -57,6 +57,7 @@ std::unique_ptr<device::OpPlan> make_typed(const Op& op, const device::PlanReque
     if (dtype == DType::f32) return std::make_unique<Plan<float>>(op, request);
     if (dtype == DType::f64) return std::make_unique<Plan<double>>(op, request);
     if (dtype == DType::bf16) return std::make_unique<Plan<bfloat16>>(op, request);
+    if (dtype == DType::f16) return std::make_unique<Plan<float16>>(op, request);
     refuse_type(Op::name, dtype);
 }
 
@@ -99,6 +100,8 @@ std::unique_ptr<device::OpPlan> make(const ops::HeightEncoding& op, const device
 std::unique_ptr<device::OpPlan> make(const ops::KernelDiscrepancy& op, const device::PlanRequest& request);
 std::unique_ptr<device::OpPlan> make(const ops::LinearAttention& op, const device::PlanRequest& request);
 std::unique_ptr<device::OpPlan> make(const ops::Patches& op, const device::PlanRequest& request);
+std::unique_ptr<device::OpPlan> make(const ops::ScaleGradient& op, const device::PlanRequest& request);
+std::unique_ptr<device::OpPlan> make(const ops::ShareLoss& op, const device::PlanRequest& request);
 std::unique_ptr<device::OpPlan> make(const ops::SimplexProjection& op, const device::PlanRequest& request);
 std::unique_ptr<device::OpPlan> make(const ops::SlopeMagnitude& op, const device::PlanRequest& request);
 std::unique_ptr<device::OpPlan> make(const ops::SoftTargets& op, const device::PlanRequest& request);

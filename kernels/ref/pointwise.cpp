@@ -82,6 +82,24 @@ class AddPlan final : public RefPlan<ops::Add> {
 };
 
 template <typename T>
+class ScaleGradientPlan final : public RefPlan<ops::ScaleGradient> {
+  public:
+    using RefPlan::RefPlan;
+
+    void forward(const device::ForwardArguments& arguments) override {
+        const Reader<T> x(arguments.inputs[0]);
+        const Writer<T> y(arguments.outputs[0]);
+        for (std::int64_t i = 0; i < output_shape().elements(); ++i) y.store(i, x[i]);
+    }
+    void backward(const device::BackwardArguments& arguments) override {
+        const GradientReader<T> dy(arguments.output_gradients[0]);
+        const AnyReader factor(arguments.inputs[1]);
+        const GradientWriter dx(arguments.input_gradients[0]);
+        for (std::int64_t i = 0; dx && i < output_shape().elements(); ++i) dx.store(i, factor[0] * dy[i]);
+    }
+};
+
+template <typename T>
 class MultiplyPlan final : public RefPlan<ops::Multiply> {
   public:
     MultiplyPlan(const ops::Multiply& op, const device::PlanRequest& request) : RefPlan(op, request) {
@@ -169,6 +187,9 @@ std::unique_ptr<device::OpPlan> make(const ops::Activation& op, const device::Pl
 }
 std::unique_ptr<device::OpPlan> make(const ops::Add& op, const device::PlanRequest& request) {
     return make_typed<AddPlan>(op, request);
+}
+std::unique_ptr<device::OpPlan> make(const ops::ScaleGradient& op, const device::PlanRequest& request) {
+    return make_typed<ScaleGradientPlan>(op, request);
 }
 std::unique_ptr<device::OpPlan> make(const ops::Multiply& op, const device::PlanRequest& request) {
     return make_typed<MultiplyPlan>(op, request);

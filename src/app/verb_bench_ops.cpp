@@ -26,8 +26,10 @@ std::vector<bench::OpCase> cases_of(const Invocation& invocation, DType compute)
 }
 
 ExitCode run_bench_ops(Invocation& invocation) {
-    const DType compute = train::compute_type(invocation.text("precision", "fp32"));
+    const std::string precision = invocation.text("precision", "fp32");
+    const DType compute = train::compute_type(precision);
     const auto backend = choose_backend(invocation, invocation.config().runtime);
+    train::enter_precision(*backend, precision);
     const bench::OpsResult result =
         bench::measure_ops(*backend, cases_of(invocation, compute), compute,
                            static_cast<int>(invocation.integer("repetitions", 10)));
@@ -53,7 +55,7 @@ std::vector<VerbOption> bench_ops_options() {
         {.name = "dilated-stage",
          .value_name = "1-5",
          .help = "from this stage on the network dilates instead of striding; 5: never"},
-        {.name = "precision", .value_name = "fp32|bf16", .help = "type of activations"},
+        {.name = "precision", .value_name = "fp32|tf32|bf16|fp16", .help = "type of activations"},
         {.name = "repetitions", .value_name = "N", .help = "the least of so many is reported"},
         {.name = "floor",
          .argument = Argument::none,

@@ -8,6 +8,7 @@
 #include "bench/random_tiles.hpp"
 #include "bench/scaling.hpp"
 #include "data/store_source.hpp"
+#include "train/network_setup.hpp"
 
 namespace terrane::app {
 
@@ -71,6 +72,7 @@ ExitCode run_bench_scaling(Invocation& invocation) {
         config.train.global_batch = batch * world.size();
     }
     const auto backend = choose_backend(invocation, config.runtime);
+    train::enter_precision(*backend, config.train.precision);
     const DeviceSums device_sums(invocation, config, *backend);
     options.device_sums = device_sums.get();
     const Tiles tiles = open_tiles(invocation, config);
@@ -99,7 +101,9 @@ std::vector<VerbOption> bench_scaling_options() {
             {.name = "batch",
              .value_name = "N",
              .help = "samples per rank (weak scaling); without it train.global_batch is shared out (strong)"},
-            {.name = "precision", .value_name = "fp32|bf16", .help = "type of activations (train.precision)"},
+            {.name = "precision",
+             .value_name = "fp32|tf32|bf16|fp16",
+             .help = "type of activations (train.precision)"},
             {.name = "steps", .value_name = "N", .help = "timed steps (10)"},
             {.name = "warm-up", .value_name = "N", .help = "steps before them (3)"}};
 }

@@ -16,12 +16,14 @@ ExitCode run_bench_step(Invocation& invocation) {
     options.loss = invocation.config().loss;
     options.freeze = invocation.config().optim.freeze;
     options.inputs = network_inputs(invocation);
-    options.compute = train::compute_type(invocation.text("precision", invocation.config().train.precision));
+    const std::string precision = invocation.text("precision", invocation.config().train.precision);
+    options.compute = train::compute_type(precision);
     options.steps = static_cast<int>(invocation.integer("steps", options.steps));
     options.warm_up = static_cast<int>(invocation.integer("warm-up", options.warm_up));
     options.per_node = invocation.has("per-node");
     options.recompute = graph::recompute_from_name(invocation.config().train.recompute);
     const auto backend = choose_backend(invocation, invocation.config().runtime);
+    train::enter_precision(*backend, precision);
     const std::optional<std::size_t> device_memory = backend->memory_left();
     options.budget = device_memory ? *device_memory : memory_budget(invocation.config().runtime, 1);
 
@@ -36,8 +38,9 @@ ExitCode run_bench_step(Invocation& invocation) {
 
 std::vector<VerbOption> bench_step_options() {
     std::vector<VerbOption> options = network_input_options();
-    options.push_back(
-        {.name = "precision", .value_name = "fp32|bf16", .help = "type of activations (train.precision)"});
+    options.push_back({.name = "precision",
+                       .value_name = "fp32|tf32|bf16|fp16",
+                       .help = "type of activations (train.precision)"});
     options.push_back({.name = "steps", .value_name = "N", .help = "timed steps"});
     options.push_back({.name = "warm-up", .value_name = "N", .help = "steps before them"});
     options.push_back({.name = "per-node",

@@ -87,6 +87,7 @@ std::optional<Scored> score_checkpoint(const Invocation& invocation) {
     }
 
     const auto backend = choose_backend(invocation, config.runtime);
+    train::enter_precision(*backend, config.train.precision);
     const std::int64_t batch = config.eval.batch > 0 ? config.eval.batch : 4;
     graph::ParameterStore parameters(
         *backend, nets::build_network(config.model, config.loss,

@@ -245,6 +245,7 @@ ExitCode run_predict(Invocation& invocation) {
     for (const std::string& name : choice.withheld) log::info("modality {} is withheld", name);
 
     const auto backend = choose_backend(invocation, choice.config.runtime);
+    train::enter_precision(*backend, choice.config.train.precision);
     predict::NetworkClassifier classifier(design_of(choice.config, model), *backend);
     train::load_model(weights, classifier.parameters(), *backend);
     classifier.parameters_changed();

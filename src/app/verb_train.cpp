@@ -14,6 +14,7 @@
 #include "base/process_memory.hpp"
 #include "base/signals.hpp"
 #include "data/store_source.hpp"
+#include "train/network_setup.hpp"
 #include "train/trainer.hpp"
 
 namespace terrane::app {
@@ -145,6 +146,7 @@ ExitCode run_train(Invocation& invocation) {
 
     const std::size_t budget = memory_budget(config.runtime, invocation.world().local_size());
     const auto backend = choose_backend(invocation, config.runtime);
+    train::enter_precision(*backend, config.train.precision);
     const DeviceSums device_sums(invocation, config, *backend);
     const tiles::TileStore store(config.data.tiles);
     store.require(config);

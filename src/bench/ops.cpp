@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "base/philox.hpp"
+#include "bench/numbers.hpp"
 
 namespace terrane::bench {
 
@@ -31,11 +32,7 @@ void fill_random(const TensorView& tensor, std::uint64_t key, float scale, float
         const auto words = Philox::draw(key, 0, static_cast<std::uint64_t>(i / 4));
         const auto uniform = static_cast<float>(Philox::uniform(words[static_cast<std::size_t>(i % 4)]));
         const float value = (uniform - 0.5f) * scale + add;
-        if (tensor.dtype() == DType::bf16) {
-            tensor.as<bfloat16>()[i] = bfloat16(value);
-        } else {
-            tensor.as<float>()[i] = value;
-        }
+        put_number(tensor, i, value);
     }
 }
 
@@ -95,7 +92,7 @@ class TimedOp {
             outputs_.push_back(tensor(backend, descriptor_.outputs[i]));
             terms_.push_back({tensor(backend, descriptor_.outputs[i]), TensorView{}});
             const DType dtype = descriptor_.outputs[i].dtype;
-            if (dtype != DType::f32 && dtype != DType::bf16) continue;
+            if (dtype != DType::f32 && dtype != DType::bf16 && dtype != DType::f16) continue;
             fill(backend, terms_.back()[0],
                  [&](const TensorView& host) { fill_random(host, 100 + i, 3.4f, 0); });
         }
@@ -303,7 +300,7 @@ std::string ops_json(const device::Backend& backend, const OpsResult& result, DT
     json["command"] = command;
     json["backend"] = backend.name();
     json["device"] = backend.description();
-    json["precision"] = compute == DType::bf16 ? "bf16" : "fp32";
+    json["precision"] = precision_of(compute);
     json["peak_flops_per_second"] = result.calibration.flops_per_second;
     json["peak_bytes_per_second"] = result.calibration.bytes_per_second;
     json["floor_seconds"] = result.floor_seconds();

@@ -8,6 +8,7 @@
 #include "base/error.hpp"
 #include "base/philox.hpp"
 #include "base/process_memory.hpp"
+#include "bench/numbers.hpp"
 #include "config/weak_maps.hpp"
 #include "graph/summary.hpp"
 #include "nets/freezing.hpp"
@@ -50,11 +51,7 @@ void fill_inputs(const StepOptions& options, device::Backend& backend, const rec
             PhiloxStream random(1, stream_of(modality.name));
             for (std::int64_t i = 0; i < slot.elements(); ++i) {
                 const auto value = static_cast<float>(random.normal());
-                if (slot.dtype() == DType::bf16) {
-                    slot.as<bfloat16>()[i] = bfloat16(value);
-                } else {
-                    slot.as<float>()[i] = value;
-                }
+                put_number(slot, i, value);
             }
         });
     }
@@ -140,7 +137,7 @@ nlohmann::json step_object(const device::Backend& backend, const StepOptions& op
     json["device"] = backend.description();
     json["network"] = options.model.name;
     json["encoder"] = options.model.encoder;
-    json["precision"] = options.compute == DType::bf16 ? "bf16" : "fp32";
+    json["precision"] = precision_of(options.compute);
     json["batch"] = options.inputs.batch;
     json["height"] = options.inputs.height;
     json["width"] = options.inputs.width;

@@ -29,9 +29,10 @@ struct Diffusion {
     std::int64_t width = 32;       ///< channels of the first level; 32 is the published network
     std::int64_t heads = 4;        ///< of attention, 32 channels each
     std::string cadef = "self";    ///< self (published), dual (an encoder for the height), off
-    std::string height = "dsm";    ///< the modality that CADEF is guided by; absent: no CADEF
+    std::string height = "dsm";    ///< the modality that guides CADEF; height, dsm and ndsm are synonyms
     std::string gate = "falling";  ///< falling (published: heights falling right or down), all
     std::string border = "zero";  ///< zero (published), replicate: beyond the border of the height's gradient
+    std::string dsm_norm = "patch";    ///< patch (published), tile: whose range scales the guiding height
     std::string preset = "published";  ///< published (25 timesteps), fast (4)
     std::int64_t timesteps = 0;        ///< 0: the preset's
     std::int64_t scales = 3;           ///< resolutions per timestep, each half the next
@@ -46,9 +47,11 @@ struct Diffusion {
     double pk_bandwidth = 1;
     std::int64_t pk_samples = 8192;         ///< pixels drawn per pass
     std::string pk_measure = "gauss";       ///< gauss, sphere
-    std::string pk_scope = "rank";          ///< rank (published), global
+    std::string pk_scope = "rank";          ///< rank (published), global, image
     std::string pk_targets = "atoms";       ///< atoms (all targets, exact), sampled (published)
     std::string pk_estimator = "unbiased";  ///< unbiased, biased
+    double ce_weight = 0;                   ///< of the cross-entropy of the class shares
+    double dice_weight = 0;                 ///< of the Dice loss of the class shares
     std::int64_t ensemble = 1;  ///< runs of the recursion whose results are averaged, when predicting
 };
 

@@ -59,6 +59,11 @@ TableOf<Diffusion> diffusion() {
         .one_of({"falling", "all"});
     table.option("border", &Diffusion::border, "heights beyond a patch: zero (published) or replicate")
         .one_of({"zero", "replicate"});
+    table
+        .option("dsm_norm", &Diffusion::dsm_norm,
+                "range that the guiding height is scaled by: of each patch (published), or of the whole tile "
+                "or window that patches are cut from")
+        .one_of({"patch", "tile"});
     table.option("preset", &Diffusion::preset, "published (25 timesteps) or fast (4)")
         .one_of({"published", "fast"});
     table.option("timesteps", &Diffusion::timesteps, "passes over all scales; 0: the preset's")
@@ -100,14 +105,23 @@ TableOf<Diffusion> diffusion() {
         .one_of({"gauss", "sphere"});
     table
         .option("pk_scope", &Diffusion::pk_scope,
-                "pixels compared: of each rank (published) or of all ranks together, global")
-        .one_of({"rank", "global"});
+                "pixels compared: of each rank (published), of all ranks together (global), or of each image "
+                "by itself (image)")
+        .one_of({"rank", "global", "image"});
     table
         .option("pk_targets", &Diffusion::pk_targets,
                 "targets compared with: atoms (all, exact) or sampled (published)")
         .one_of({"atoms", "sampled"});
     table.option("pk_estimator", &Diffusion::pk_estimator, "unbiased (published) or biased")
         .one_of({"unbiased", "biased"});
+    table
+        .option("ce_weight", &Diffusion::ce_weight,
+                "weight of the class shares' cross-entropy against the most frequent class; published: 0")
+        .at_least(0);
+    table
+        .option("dice_weight", &Diffusion::dice_weight,
+                "weight of the class shares' soft Dice loss per image; published: 0")
+        .at_least(0);
     table.option("ensemble", &Diffusion::ensemble, "runs whose results are averaged, when predicting")
         .at_least(1)
         .at_most(64);

@@ -30,7 +30,7 @@ struct Train {
     std::int64_t steps = 0;              ///< > 0: this many optimizer steps instead of epochs
     std::int64_t global_batch = 8;       ///< samples per optimizer step over all ranks and micro-steps
     std::int64_t batch = 0;              ///< samples per rank and micro-step; 0: global_batch / ranks
-    std::string precision = "fp32";      ///< fp32, bf16
+    std::string precision = "fp32";      ///< fp32, tf32, bf16, fp16
     std::string init_weights;            ///< checkpoint or safetensors file to start from
     std::string resume = "auto";         ///< auto, never, or a checkpoint folder
     std::int64_t prefetch = 4;           ///< batches the feeder reads ahead

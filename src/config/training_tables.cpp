@@ -57,8 +57,11 @@ TableOf<Train> train() {
         .unit("samples")
         .at_least(0)
         .at_most(1 << 16);
-    table.option("precision", &Train::precision, "arithmetic of the network; master weights stay fp32")
-        .one_of({"fp32", "bf16"});
+    table
+        .option("precision", &Train::precision,
+                "arithmetic of the network; master weights stay fp32. tf32: fp32 whose products tensor cores round to "
+                "TF32; fp16 on GPUs only")
+        .one_of({"fp32", "tf32", "bf16", "fp16"});
     table.option("init_weights", &Train::init_weights,
                  "what to start from: a checkpoint, or a .safetensors or .pth file (see [import])");
     table.option("resume", &Train::resume,

@@ -16,6 +16,10 @@
 
 namespace terrane::device {
 
+/// How products of f32 numbers (convolutions, linear layers) may be computed: as f32, or with factors rounded
+/// to TF32's 10 fraction bits, which tensor cores multiply many times faster. Sums are f32 either way.
+enum class Float32Products { exact, tf32 };
+
 /// A family of kernels for one kind of device. Siblings: ref (naive, double accumulation, the oracle), cpu,
 /// cuda.
 class Backend : public Memory {
@@ -27,6 +31,11 @@ class Backend : public Memory {
     /// The first candidate that accepts the op. Throws Error E0720 listing every candidate and why it
     /// refused.
     virtual std::unique_ptr<OpPlan> make_plan(const PlanRequest& request) = 0;
+
+    /// Whether networks whose activations are of this type can run.
+    virtual bool computes_in(DType dtype) const { return dtype == DType::f32 || dtype == DType::bf16; }
+    /// For plans made from now on; where a device has no faster way than the exact one, nothing changes.
+    virtual void set_float32_products(Float32Products) {}
 
     virtual FlatKernels& flat_kernels() = 0;
     virtual SampleKernels& sample_kernels() = 0;

@@ -21,6 +21,9 @@ class PlanningBackend final : public Backend {
         return backend_.make_plan(request);
     }
 
+    bool computes_in(DType dtype) const override { return backend_.computes_in(dtype); }
+    void set_float32_products(Float32Products products) override { backend_.set_float32_products(products); }
+
     FlatKernels& flat_kernels() override { return backend_.flat_kernels(); }
     SampleKernels& sample_kernels() override { return backend_.sample_kernels(); }
 

@@ -96,6 +96,46 @@ ValueId GraphBuilder::state(std::string_view name, const TensorSpec& spec, doubl
 }
 
 ValueId GraphBuilder::append(std::string_view name, const ops::Op& op, const std::vector<ValueId>& inputs) {
+    const bool is_loss = std::visit(
+        [](const auto& kind) {
+            return requires {
+                kind.loss_weight;
+            };
+        },
+        op);
+    if (!is_loss || compute_ != DType::f16 || mode() != device::Mode::training) {
+        return append_node(name, op, inputs);
+    }
+    std::vector<ValueId> scaled;
+    for (const ValueId id : inputs) scaled.push_back(scaled_for_losses(id));
+    return append_node(name, op, scaled);
+}
+
+/// The value, with gradients multiplied by the loss scale where there are any.
+ValueId GraphBuilder::scaled_for_losses(ValueId value) {
+    const Value& read = graph_.value(value);
+    const bool is_number = read.spec.dtype == DType::f16 || read.spec.dtype == DType::f32;
+    const bool learns = read.kind == ValueKind::activation || read.trainable == Trainable::yes;
+    if (!is_number || !learns) return value;
+    if (const auto found = scaled_.find(value.index); found != scaled_.end()) return found->second;
+    ValueId scale;
+    for (std::size_t i = 0; i < graph_.values.size(); ++i) {
+        if (graph_.values[i].name == loss_scale_state) scale = {static_cast<int>(i)};
+    }
+    if (scale.index < 0) {
+        Value state;
+        state.name = loss_scale_state;
+        state.spec = {DType::f32, Shape{1}};
+        state.kind = ValueKind::state;
+        state.initializer = Constant{1};
+        scale = add_value(std::move(state));
+    }
+    return scaled_[value.index] =
+               append_node("for_loss." + std::to_string(value.index), ops::ScaleGradient{}, {value, scale});
+}
+
+ValueId GraphBuilder::append_node(std::string_view name, const ops::Op& op,
+                                  const std::vector<ValueId>& inputs) {
     std::vector<TensorSpec> specs;
     for (const ValueId id : inputs) {
         TERRANE_ASSERT(id.index >= 0, "node '{}' reads a value that was never made", full_name(name));
@@ -146,6 +186,7 @@ void GraphBuilder::loss(ValueId value) {
 }
 
 Graph GraphBuilder::finish() {
+    scaled_.clear();
     return std::exchange(graph_, {});
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -7,6 +8,9 @@
 #include "graph/graph.hpp"
 
 namespace terrane::graph {
+
+/// f32 [1]: what gradients are multiplied by in f16 graphs.
+inline constexpr const char* loss_scale_state = "loss.scale";
 
 /// Writes a network down op by op. Names are dotted paths: a Scope prefixes everything declared while it
 /// lives.
@@ -17,7 +21,9 @@ namespace terrane::graph {
 ///     x = build.convolution("conv", x, 64, {.kernel = 7, .stride = 2, .padding = 3});
 class GraphBuilder {
   public:
-    /// `compute` is the type of activations: f32 or bf16 (f64 in tests). Parameters stay f32 (f64 for f64).
+    /// `compute` is the type of activations: f32, bf16 or f16 (f64 in tests). Parameters stay f32 (f64 for
+    /// f64). In f16 training graphs gradients are scaled between the network and its losses
+    /// (ops::ScaleGradient) by the state `loss_scale_state`, 1 at first.
     GraphBuilder(device::Mode mode, DType compute);
 
     device::Mode mode() const { return graph_.mode; }
@@ -78,8 +84,11 @@ class GraphBuilder {
 
   private:
     ValueId add_value(Value value);
+    ValueId append_node(std::string_view name, const ops::Op& op, const std::vector<ValueId>& inputs);
+    ValueId scaled_for_losses(ValueId value);
 
     Graph graph_;
+    std::map<int, ValueId> scaled_;  ///< what losses read in place of a value, by its index
     DType compute_;
     std::string prefix_;
     Trainable trainable_ = Trainable::yes;

@@ -32,7 +32,9 @@ ops::KernelDiscrepancy discrepancy_of(const config::Diffusion& diffusion, const 
     Op op;
     op.measure = diffusion.pk_measure == "gauss" ? Op::Measure::gauss : Op::Measure::sphere;
     op.estimator = diffusion.pk_estimator == "unbiased" ? Op::Estimator::unbiased : Op::Estimator::biased;
-    op.scope = diffusion.pk_scope == "rank" ? Op::Scope::rank : Op::Scope::global;
+    op.scope = diffusion.pk_scope == "rank"    ? Op::Scope::rank
+               : diffusion.pk_scope == "image" ? Op::Scope::image
+                                               : Op::Scope::global;
     op.bandwidth = diffusion.pk_bandwidth;
     op.max_samples = diffusion.pk_samples;
     op.void_pixels = void_pixels(diffusion);
@@ -121,6 +123,11 @@ graph::Graph DiffusionGraphs::prepare() const {
     if (task == Task::train) {
         labels = build.input("labels", {DType::u8, Shape{inputs.batch, inputs.height, inputs.width}});
     }
+    const std::optional<std::int64_t> band = height_band_of(model.diffusion, inputs);
+    std::optional<ValueId> whole;
+    if (band && model.diffusion.dsm_norm == "tile") {
+        whole = build.append("whole_height", ops::Slice{*band, *band + 1}, {image});
+    }
     for (std::size_t l = 0; l < scales.size(); ++l) {
         auto scope = build.scope(scaled("scale", l));
         const ValueId map = cut(build, "image_patches", resized(build, "image", image, scales[l]), scales[l]);
@@ -135,10 +142,9 @@ graph::Graph DiffusionGraphs::prepare() const {
                                                 {*labels});
             build.output(scaled("target", l), cut(build, "target_patches", target, scales[l]));
         }
-        if (!guided()) continue;
-        const std::int64_t band = *height_band_of(model.diffusion, inputs);
-        const ValueId height = build.append("height", ops::Slice{band, band + 1}, {map});
-        const HeightGuides guides = height_guides(build, model.diffusion, height);
+        if (!band) continue;
+        const ValueId height = build.append("height", ops::Slice{*band, *band + 1}, {map});
+        const HeightGuides guides = height_guides(build, model.diffusion, height, whole);
         for (std::size_t level = 0; level < guides.size(); ++level) {
             build.output(scaled(scaled("encoding", l), level), guides[level].encoding);
             if (guides[level].slope) build.output(scaled(scaled("slope", l), level), *guides[level].slope);
@@ -224,6 +230,15 @@ graph::Graph DiffusionGraphs::step(std::size_t index) const {
             build.loss(build.append("projection_kernel", discrepancy_of(diffusion, scale, inputs.classes),
                                     {shares, target, weights}));
         }
+        const auto share_loss = [&](const char* name, ops::ShareLoss::Kind kind, double weight) {
+            if (weight == 0) return;
+            build.loss(build.append(
+                name,
+                ops::ShareLoss{.kind = kind, .void_pixels = void_pixels(diffusion), .loss_weight = weight},
+                {shares, target, weights}));
+        };
+        share_loss("cross_entropy", ops::ShareLoss::Kind::cross_entropy, diffusion.ce_weight);
+        share_loss("dice", ops::ShareLoss::Kind::dice, diffusion.dice_weight);
     }
     // The published evaluation goes on with the raw estimate, though training saw shares.
     const bool raw = task != Task::train && diffusion.state == "raw";

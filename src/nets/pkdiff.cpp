@@ -197,7 +197,8 @@ std::int64_t cadef_shrink(int level, std::int64_t height, std::int64_t width) {
     return std::max(shrink, needed);
 }
 
-HeightGuides height_guides(GraphBuilder& build, const config::Diffusion& diffusion, ValueId height) {
+HeightGuides height_guides(GraphBuilder& build, const config::Diffusion& diffusion, ValueId height,
+                           std::optional<ValueId> whole) {
     const bool dual = diffusion.cadef == "dual";
     const bool replicates = dual || diffusion.border == "replicate";
     const bool falling = !dual && diffusion.gate == "falling";
@@ -208,12 +209,14 @@ HeightGuides height_guides(GraphBuilder& build, const config::Diffusion& diffusi
         const Shape shape{full.batch(), full.height() >> level, full.width() >> level, 1};
         const ValueId map = resized(build, "resize", height, shape);
         HeightGuide& guide = guides[static_cast<std::size_t>(level)];
+        std::vector<ValueId> heights{map};
+        if (whole) heights.push_back(*whole);
         guide.encoding =
             build.append("encoding",
                          ops::HeightEncoding{.shrink = cadef_shrink(level, shape.height(), shape.width()),
                                              .border = replicates ? ops::HeightEncoding::Border::replicate
                                                                   : ops::HeightEncoding::Border::zero},
-                         {map});
+                         heights);
         if (level + 1 == pkdiff_levels) continue;
         constexpr std::int64_t first = ops::HeightEncoding::position_channels + 1;
         const ValueId gradient = build.append("gradient", ops::Slice{first, first + 2}, {guide.encoding});
@@ -296,7 +299,9 @@ NetworkHeads pkdiff(GraphBuilder& build, const config::Model& model, const Netwo
         auto scope = build.scope("guide");
         network.height_band = *band;
         const ValueId height = build.append("height", ops::Slice{*band, *band + 1}, {network.image});
-        network.guides = height_guides(build, diffusion, height);
+        network.guides =
+            height_guides(build, diffusion, height,
+                          diffusion.dsm_norm == "tile" ? std::optional<ValueId>(height) : std::nullopt);
     }
     return {{pkdiff_network(build, diffusion, inputs.classes, network)}, {}};
 }

@@ -41,9 +41,10 @@ std::optional<std::int64_t> height_band_of(const config::Diffusion& diffusion, c
 /// the map has over 4096 positions.
 std::int64_t cadef_shrink(int level, std::int64_t height, std::int64_t width);
 
-/// Guides from a height map [N,h,w,1] for the network on maps of that size.
+/// Guides from a height map [N,h,w,1] for the network on maps of that size. `whole`: the maps that the
+/// heights were cut from, if it is their range that counts (model.diffusion.dsm_norm = "tile").
 HeightGuides height_guides(graph::GraphBuilder& build, const config::Diffusion& diffusion,
-                           graph::ValueId height);
+                           graph::ValueId height, std::optional<graph::ValueId> whole = {});
 
 /// The answer f [N,h,w,K].
 graph::ValueId pkdiff_network(graph::GraphBuilder& build, const config::Diffusion& diffusion,

@@ -72,7 +72,7 @@ Cost Attention::cost(std::span<const TensorSpec> inputs) const {
 }
 
 BackwardNeeds Attention::backward_needs() const {
-    return {.inputs = 0b111, .outputs = 0};
+    return {.inputs = 0b111, .outputs = 0b1};
 }
 
 }  // namespace terrane::ops

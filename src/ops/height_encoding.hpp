@@ -5,10 +5,12 @@
 namespace terrane::ops {
 
 /// What a height map tells about the geometry of its positions: the constant guidance of CADEF's keys.
-/// Input: height [N,H,W,1]. Output [N,floor(H/shrink),floor(W/shrink),67]:
+/// Inputs: height [N,H,W,1] and, optionally, the whole map [M,h,w,1] whose range counts (sample n of the
+/// heights belongs to map n % M, as ops::Patches orders them); without it the heights' own. Output
+/// [N,floor(H/shrink),floor(W/shrink),67]:
 ///   0..63  positional code: x, y in linspace(-1, 1) over columns and rows, w_k = 10000^(-k/16), k = 0..15:
 ///          sin(x w_k), cos(x w_k), sin(y w_k), cos(y w_k)
-///   64     the height, (h - min) / (max - min + 1e-6) over the sample's map, averaged over shrink x shrink
+///   64     the height, (h - min) / (max - min + 1e-6) over the range's map, averaged over shrink x shrink
 ///   65, 66 its Sobel gradients (cross-correlation, border as stated):
 ///          rows of gx: (1,0,-1), (2,0,-2), (1,0,-1); of gy: (1,2,1), (0,0,0), (-1,-2,-1)
 /// No gradient: heights are data.

@@ -15,16 +15,17 @@ namespace terrane::ops {
 /// U-statistic
 ///   T = 1/(n(n-1)) sum_{i!=j} k(x_i,x_j) + 1/(m(m-1)) sum_{i!=j} k(y_i,y_j) - 2/(nm) sum_ij k(x_i,y_j)
 /// and with `biased` plain means. T can be negative. Draws are Philox permutations of the pixels of the pass
-/// (scope global: of all ranks, with X and counts summed over the ranks; scope rank: of this rank). Output
-/// f64 [2] = {T * W, 0} (global: the ranks' outputs add up to that) where W sums BrierLoss's pixel weights
-/// over the scope, so that this term enters the mean loss with exactly loss_weight * T.
+/// (scope global: of all ranks, with X and counts summed over the ranks; scope rank: of this rank; scope
+/// image: of each sample alone, which has a T of its own). Output f64 [2] = {T * W, 0} (global: the ranks'
+/// outputs add up to that; image: the sum over samples) where W sums BrierLoss's pixel weights over the
+/// scope, so that this term enters the mean loss with exactly loss_weight * T.
 /// Backward: dp = loss_weight * W * dT/dp at the drawn pixels, zero elsewhere; computed with the forward
 /// pass.
 struct KernelDiscrepancy {
     enum class Measure { gauss, sphere };
     enum class Estimator { unbiased, biased };
     enum class Targets { atoms, sampled };
-    enum class Scope { rank, global };
+    enum class Scope { rank, global, image };
 
     Measure measure = Measure::gauss;
     Estimator estimator = Estimator::unbiased;

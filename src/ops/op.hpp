@@ -37,6 +37,8 @@
 #include "ops/pool.hpp"
 #include "ops/positional_embedding.hpp"
 #include "ops/resize.hpp"
+#include "ops/scale_gradient.hpp"
+#include "ops/share_loss.hpp"
 #include "ops/simplex_projection.hpp"
 #include "ops/slice.hpp"
 #include "ops/slope_magnitude.hpp"
@@ -51,13 +53,13 @@
 namespace terrane::ops {
 
 /// The closed set of operations. A backend that lacks one says so when its plan is made, never in a step.
-using Op =
-    std::variant<Activation, AdaptivePool, Add, Attention, BatchNorm, Boundary, BrierLoss, ChannelAdd,
-                 Classify, Concat, Convolution, CrossEntropy, Denoise, Dice, Diffuse, DistanceEntropy,
-                 Dropout, Focal, GatedSum, GroupNorm, HeightEncoding, KernelDiscrepancy, LayerNorm, Linear,
-                 LinearAttention, LocalizationRectification, Lovasz, MatMul, Multiply, Patches, Pool,
-                 PositionalEmbedding, Resize, SimplexProjection, Slice, SlopeMagnitude, SoftTargets, Softmax,
-                 StateBlend, TimeEmbedding, TransposedConvolution, Tversky, UniformState>;
+using Op = std::variant<Activation, AdaptivePool, Add, Attention, BatchNorm, Boundary, BrierLoss, ChannelAdd,
+                        Classify, Concat, Convolution, CrossEntropy, Denoise, Dice, Diffuse, DistanceEntropy,
+                        Dropout, Focal, GatedSum, GroupNorm, HeightEncoding, KernelDiscrepancy, LayerNorm,
+                        Linear, LinearAttention, LocalizationRectification, Lovasz, MatMul, Multiply, Patches,
+                        Pool, PositionalEmbedding, Resize, ScaleGradient, ShareLoss, SimplexProjection, Slice,
+                        SlopeMagnitude, SoftTargets, Softmax, StateBlend, TimeEmbedding,
+                        TransposedConvolution, Tversky, UniformState>;
 
 /// An op together with what it is applied to: all a backend needs to plan it.
 struct OpDescriptor {

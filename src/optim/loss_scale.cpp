@@ -4,25 +4,24 @@ namespace terrane::optim {
 
 namespace {
 
-constexpr double initial = 65536;
-constexpr double largest = 1 << 24;  // beyond it the scaled loss itself overflows
+constexpr double largest = 0x1p24, smallest = 0x1p-24;
 constexpr std::int64_t steps_to_grow = 2000;
 
 }  // namespace
 
-LossScale::LossScale(const std::string& precision) : dynamic_(precision == "fp16") {
-    if (dynamic_) state_.value = initial;
-}
+LossScale::LossScale(const std::string& precision) : dynamic_(precision == "fp16") {}
 
-void LossScale::good() {
-    if (!dynamic_ || ++state_.good_steps < steps_to_grow) return;
+bool LossScale::good() {
+    if (!dynamic_ || ++state_.good_steps < steps_to_grow) return false;
     state_.good_steps = 0;
-    if (state_.value < largest) state_.value *= 2;
+    if (state_.value >= largest) return false;
+    state_.value *= 2;
+    return true;
 }
 
 bool LossScale::overflowed() {
     state_.good_steps = 0;
-    if (!dynamic_ || state_.value <= 1) return false;
+    if (!dynamic_ || state_.value <= smallest) return false;
     state_.value /= 2;
     return true;
 }

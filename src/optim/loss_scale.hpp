@@ -5,10 +5,11 @@
 
 namespace terrane::optim {
 
-/// The factor that keeps fp16 gradients out of the range where they vanish: the loss is multiplied by it, the
-/// optimizer divides by it. It starts at 65536, doubles after 2000 good updates in a row, and halves with
-/// every overflow, whose update is left out; never below 1. Precisions with the exponents of fp32 (fp32,
-/// bf16) have the constant 1. All ranks see the same overflows, so they hold the same factor.
+/// The factor that keeps fp16 gradients in the range of that type: the gradients of the losses are multiplied
+/// by it, the optimizer divides by it. Losses are sums over pixels, whose gradients already are those of a
+/// mean times the number of pixels: so it starts at 1, doubles after 2000 good updates in a row, up to 2^24,
+/// and halves with every overflow, whose update is left out, down to 2^-24. Precisions with the exponents of
+/// fp32 (fp32, bf16) have the constant 1. All ranks see the same overflows, so they hold the same factor.
 class LossScale {
   public:
     struct State {
@@ -22,8 +23,8 @@ class LossScale {
     explicit LossScale(const std::string& precision);
 
     double value() const { return state_.value; }
-    /// After an update with finite gradients.
-    void good();
+    /// After an update with finite gradients. True: the factor is larger now.
+    bool good();
     /// After one that was not finite. True: the factor was to blame and is lower now; false: it can't be
     /// lowered, the numbers themselves are bad.
     bool overflowed();

@@ -36,6 +36,7 @@ void each_field(Model& model, const Field& field) {
     field("diffusion.height", model.diffusion.height);
     field("diffusion.gate", model.diffusion.gate);
     field("diffusion.border", model.diffusion.border);
+    field("diffusion.dsm_norm", model.diffusion.dsm_norm);
     field("diffusion.preset", model.diffusion.preset);
     field("diffusion.timesteps", model.diffusion.timesteps);
     field("diffusion.scales", model.diffusion.scales);
@@ -53,6 +54,8 @@ void each_field(Model& model, const Field& field) {
     field("diffusion.pk_scope", model.diffusion.pk_scope);
     field("diffusion.pk_targets", model.diffusion.pk_targets);
     field("diffusion.pk_estimator", model.diffusion.pk_estimator);
+    field("diffusion.ce_weight", model.diffusion.ce_weight);
+    field("diffusion.dice_weight", model.diffusion.dice_weight);
     field("diffusion.ensemble", model.diffusion.ensemble);
     field("vit.image", model.vit.image);
     field("vit.patch", model.vit.patch);

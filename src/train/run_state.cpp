@@ -123,8 +123,8 @@ RunState run_state_from_json(const std::string& text, const std::string& file) {
         state.skipped = skipped.value("all", std::int64_t{0});
         const Json scale = json.value("loss_scale", Json::object());
         state.loss_scale = {scale.value("value", 1.0), scale.value("good_steps", std::int64_t{0})};
-        if (!(state.loss_scale.value >= 1) || !std::isfinite(state.loss_scale.value))
-            throw std::runtime_error("its loss scale is below 1");
+        if (!(state.loss_scale.value > 0) || !std::isfinite(state.loss_scale.value))
+            throw std::runtime_error("its loss scale is not positive");
         state.tiles = json.at("tiles").get<std::string>();
         if (json.contains("frozen")) state.frozen = json.at("frozen").get<std::vector<std::string>>();
         state.experiment = json.at("experiment").get<std::string>();

@@ -130,10 +130,17 @@ void Trainer::update(const graph::LossTotals& totals, StepReport& report) {
                           normaliser * loss_scale_.value(), report.rate, number);
     training_->parameters_changed();
     good_states_.keep();
-    loss_scale_.good();
+    if (loss_scale_.good()) hand_out_loss_scale();
     state_.skipped_in_row = 0;
     report.loss += normaliser > 0 ? loss_sum / normaliser : 0;
     report.gradient_norm += update.gradient_norm;
+}
+
+void Trainer::hand_out_loss_scale() {
+    if (design_.compute != DType::f16) return;
+    const auto value = static_cast<float>(loss_scale_.value());
+    setup_.backend.copy_to_device(store_.state(graph::loss_scale_state).data,
+                                  reinterpret_cast<const std::byte*>(&value), sizeof(value));
 }
 
 // The update that is not made: parameters and moments stay as they are, running statistics go back.
@@ -147,6 +154,7 @@ void Trainer::skip(const char* what) {
     report.what = what;
     report.limit = config_.train.max_bad_steps;
     report.overflow = loss_scale_.overflowed();
+    hand_out_loss_scale();
     report.loss_scale = loss_scale_.value();
     if (!report.overflow) ++state_.skipped_in_row;
     report.in_row = state_.skipped_in_row;

@@ -83,7 +83,8 @@ class Trainer {
     void step();
     void update(const graph::LossTotals& local, StepReport& report);
     void skip(const char* what);
-    bool evaluate();  ///< false: a stop came before its end
+    void hand_out_loss_scale();  ///< to the programs
+    bool evaluate();             ///< false: a stop came before its end
     void order_faults(graph::LossTotals& local);
     bool wants_to_stop() const;
     void agree_to_stop();

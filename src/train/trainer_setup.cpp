@@ -245,6 +245,7 @@ void Trainer::prepare() {
     setup_.backend.copy_to_device(weights.data, reinterpret_cast<const std::byte*>(values.data()),
                                   weights.bytes());
 
+    hand_out_loss_scale();
     require_equal_parameters(store_, setup_.backend, communicator_);
     training_->parameters_changed();
     if (!setup_.features.empty()) {

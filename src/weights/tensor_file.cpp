@@ -1,9 +1,9 @@
 #include "weights/tensor_file.hpp"
 
 #include <array>
-#include <bit>
 #include <cstring>
 
+#include "tensor/float16.hpp"
 #include "weights/safetensors.hpp"
 #include "weights/torch_file.hpp"
 
@@ -33,33 +33,15 @@ class SafetensorsFile final : public TensorFile {
     std::vector<std::string> notes_;
 };
 
-// IEEE binary16: 1 sign, 5 exponent, 10 fraction bits.
-float from_half(std::uint16_t bits) {
-    const std::uint32_t sign = std::uint32_t{bits & 0x8000u} << 16;
-    const std::uint32_t exponent = bits >> 10 & 0x1fu;
-    const std::uint32_t fraction = bits & 0x3ffu;
-    if (exponent == 0x1f) return std::bit_cast<float>(sign | 0x7f800000u | fraction << 13);
-    if (exponent == 0) {
-        const float magnitude = static_cast<float>(fraction) * 0x1p-24f;
-        return sign != 0 ? -magnitude : magnitude;
-    }
-    return std::bit_cast<float>(sign | (exponent + 112) << 23 | fraction << 13);
-}
-
-template <typename T, typename Convert>
-std::vector<float> convert(std::span<const std::byte> bytes, const Convert& one) {
+template <typename T>
+std::vector<float> cast(std::span<const std::byte> bytes) {
     std::vector<float> values(bytes.size() / sizeof(T));
     for (std::size_t i = 0; i < values.size(); ++i) {
         T value;
         std::memcpy(&value, bytes.data() + i * sizeof(T), sizeof(T));
-        values[i] = one(value);
+        values[i] = static_cast<float>(value);
     }
     return values;
-}
-
-template <typename T>
-std::vector<float> cast(std::span<const std::byte> bytes) {
-    return convert<T>(bytes, [](T value) { return static_cast<float>(value); });
 }
 
 }  // namespace
@@ -71,7 +53,7 @@ std::vector<float> to_floats(DType dtype, std::span<const std::byte> bytes) {
         case DType::bf16:
             return cast<bfloat16>(bytes);
         case DType::f16:
-            return convert<std::uint16_t>(bytes, from_half);
+            return cast<float16>(bytes);
         case DType::f64:
             return cast<double>(bytes);
         case DType::u8:

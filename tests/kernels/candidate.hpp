@@ -14,7 +14,4 @@ std::unique_ptr<device::Backend> make_candidate();
 /// The compute types whose plans must not be refused.
 std::vector<DType> candidate_types();
 
-/// Whether the backend implements the op at all yet.
-bool candidate_has(const ops::Op& op);
-
 }  // namespace terrane::test

@@ -14,8 +14,4 @@ std::vector<DType> candidate_types() {
     return {DType::f32};
 }
 
-bool candidate_has(const ops::Op&) {
-    return true;
-}
-
 }  // namespace terrane::test

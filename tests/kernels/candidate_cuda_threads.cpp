@@ -8,7 +8,7 @@ std::unique_ptr<device::Backend> make_candidate() {
 }
 
 std::vector<DType> candidate_types() {
-    return {DType::f32, DType::bf16};
+    return {DType::f32, DType::bf16, DType::f16};
 }
 
 }  // namespace terrane::test

@@ -8,11 +8,7 @@ std::unique_ptr<device::Backend> make_candidate() {
 }
 
 std::vector<DType> candidate_types() {
-    return {DType::f32, DType::bf16, DType::f64};
-}
-
-bool candidate_has(const ops::Op&) {
-    return true;
+    return {DType::f32, DType::bf16, DType::f16, DType::f64};
 }
 
 }  // namespace terrane::test

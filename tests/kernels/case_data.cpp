@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "base/philox.hpp"
+#include "tensor/float16.hpp"
 
 namespace terrane::test {
 
@@ -49,8 +50,8 @@ template <typename T>
 void encode_as(const std::vector<double>& values, std::byte* bytes) {
     for (std::size_t i = 0; i < values.size(); ++i) {
         T element;
-        if constexpr (std::is_same_v<T, bfloat16>) {
-            element = bfloat16(static_cast<float>(values[i]));
+        if constexpr (sizeof(T) == 2) {
+            element = T(static_cast<float>(values[i]));
         } else {
             element = static_cast<T>(values[i]);
         }
@@ -64,7 +65,7 @@ std::vector<double> decode_as(const std::vector<std::byte>& bytes) {
     for (std::size_t i = 0; i < values.size(); ++i) {
         T element;
         std::memcpy(&element, bytes.data() + i * sizeof(T), sizeof(T));
-        if constexpr (std::is_same_v<T, bfloat16>) {
+        if constexpr (sizeof(T) == 2) {
             values[i] = static_cast<float>(element);
         } else {
             values[i] = static_cast<double>(element);
@@ -78,6 +79,7 @@ std::vector<double> decode_as(const std::vector<std::byte>& bytes) {
 double rounded(double value, DType dtype) {
     if (dtype == DType::f32) return static_cast<float>(value);
     if (dtype == DType::bf16) return static_cast<float>(bfloat16(static_cast<float>(value)));
+    if (dtype == DType::f16) return static_cast<float>(float16(static_cast<float>(value)));
     return value;
 }
 
@@ -124,6 +126,8 @@ std::vector<std::byte> encode(const std::vector<double>& values, DType dtype) {
         encode_as<double>(values, bytes.data());
     else if (dtype == DType::bf16)
         encode_as<bfloat16>(values, bytes.data());
+    else if (dtype == DType::f16)
+        encode_as<float16>(values, bytes.data());
     else if (dtype == DType::u8)
         encode_as<std::uint8_t>(values, bytes.data());
     else if (dtype == DType::i64)
@@ -137,6 +141,7 @@ std::vector<double> decode(const std::vector<std::byte>& bytes, DType dtype) {
     if (dtype == DType::f32) return decode_as<float>(bytes);
     if (dtype == DType::f64) return decode_as<double>(bytes);
     if (dtype == DType::bf16) return decode_as<bfloat16>(bytes);
+    if (dtype == DType::f16) return decode_as<float16>(bytes);
     if (dtype == DType::u8) return decode_as<std::uint8_t>(bytes);
     TERRANE_ASSERT(dtype == DType::i64, "no test data of type {}", name_of(dtype));
     return decode_as<std::int64_t>(bytes);

@@ -9,8 +9,8 @@ namespace terrane::test {
 
 enum class Values { integers, reals };
 
-/// The elements of one input, representable in `rounded_as` (f32, bf16 or f64): a function of the seed, the
-/// case's name and the position only, so that every backend and every element type sees the same numbers.
+/// The elements of one input, representable in `rounded_as` (f32, bf16, f16 or f64): a function of the seed,
+/// the case's name and the position only, so that every backend and every element type sees the same numbers.
 std::vector<double> input_values(const OpCase& one, std::size_t input, Values values, DType rounded_as,
                                  std::uint64_t seed);
 

@@ -47,8 +47,10 @@ Tolerance tolerance_for(const OpCase& one, DType compute) {
     }
     const double sum_error = (16 + 4 * std::sqrt(terms)) * 0x1p-24;
     if (compute == DType::f64) return {sum_error * 0x1p-28 * one.conditioning};
-    // bf16: inputs, weights and results carry 8 bits; sums run in f32.
-    const double storage_error = compute == DType::bf16 ? 6 * 0x1p-9 : 0;
+    // Inputs, weights and results carry 8 bits in bf16 and 11 in f16; sums run in f32.
+    const double storage_error = compute == DType::bf16  ? 6 * 0x1p-9
+                                 : compute == DType::f16 ? 6 * 0x1p-12
+                                                         : 0;
     return {(sum_error + storage_error) * one.conditioning};
 }
 

@@ -128,6 +128,64 @@ TEST_CASE("the kernel's value and gradient for three predictions and four labels
     CHECK(discrepancy(op, predictions, truths).outputs[0][0] / 4 == Approx(.1072256369).margin(1e-9));
 }
 
+TEST_CASE("a discrepancy per image is the sum of each image's own, times its weight", "[hand]") {
+    const Numbers first = one_hot({0, 1, 3}), second = one_hot({2, 2, 5});
+    Numbers turned(three_predictions.begin() + 6, three_predictions.end());
+    turned.insert(turned.end(), three_predictions.begin(), three_predictions.begin() + 6);
+    const auto both = [](Numbers a, const Numbers& b) {
+        a.insert(a.end(), b.begin(), b.end());
+        return a;
+    };
+    const RunResult one = discrepancy({}, three_predictions, first), other = discrepancy({}, turned, second);
+    const RunResult images = reference(ops::KernelDiscrepancy{.scope = ops::KernelDiscrepancy::Scope::image},
+                                       {{activation({2, 1, 3, 6}), both(three_predictions, turned)},
+                                        {{Role::constant, {2, 1, 3, 6}}, both(first, second)},
+                                        {state({6}), Numbers(6, 1.0)}},
+                                       {{}});
+    CHECK(images.outputs[0][0] == Approx(one.outputs[0][0] + other.outputs[0][0]).margin(1e-12));
+    CHECK(equal(images.gradients[0], both(one.gradients[0], other.gradients[0])));
+}
+
+TEST_CASE("cross-entropy and Dice of class shares are those computed by hand", "[hand]") {
+    // Two images of two pixels and two classes; the second image's last pixel is void.
+    const Numbers shares{.7, .3, .4, .6, .9, .1, .2, .8}, targets{1, 0, .5, .5, 0, 1, 0, 0};
+    const auto loss = [&](const ops::ShareLoss& op) {
+        return reference(op,
+                         {{activation({2, 1, 2, 2}), shares},
+                          {{Role::constant, {2, 1, 2, 2}}, targets},
+                          {state({2}), {1, 1}}},
+                         {{}});
+    };
+    using Kind = ops::ShareLoss::Kind;
+    // Of equal targets the lower class counts: -ln .7 - ln .4 - ln .1.
+    const RunResult entropy = loss({});
+    CHECK(entropy.outputs[0][0] == Approx(-std::log(.7) - std::log(.4) - std::log(.1)).margin(1e-12));
+    CHECK(entropy.outputs[0][1] == 0);
+    CHECK(equal(entropy.gradients[0], {-1 / .7, 0, -1 / .4, 0, 0, -1 / .1, 0, 0}));
+    // A void that counts is a target of the lowest class.
+    CHECK(loss({.void_pixels = ops::VoidPixels::zero_vector}).outputs[0][0] ==
+          Approx(-std::log(.7) - std::log(.4) - std::log(.1) - std::log(.2)).margin(1e-12));
+    // First image: class 0 I = .7 + .2, U = 1.1 + 1.5; class 1 I = .3, U = .9 + .5. Second: I = 0, U = .9; I
+    // = .1, U = 1.1.
+    const double first = 1 - (2.8 / 3.6 + 1.6 / 2.4) / 2, second = 1 - (1 / 1.9 + 1.2 / 2.1) / 2;
+    const RunResult dice = loss({.kind = Kind::dice});
+    CHECK(dice.outputs[0][0] == Approx(2 * first + second).margin(1e-12));
+    // Of the first image (weight 2) by the share of class 0 at its first pixel, whose target is 1.
+    CHECK(dice.gradients[0][0] == Approx(-2.0 / 2 * (2 * 3.6 - 2.8) / (3.6 * 3.6)).margin(1e-12));
+    CHECK(dice.gradients[0][7] == 0);
+}
+
+TEST_CASE("heights are scaled by the range of the whole map where one is given", "[hand]") {
+    // Four patches of two tiles, one pixel each: patches 0 and 2 are of tile 0.
+    const auto result = reference(ops::HeightEncoding{}, {{activation({4, 1, 1, 1}), {1, 5, 3, 7}},
+                                                          {activation({2, 1, 3, 1}), {0, 2, 4, 5, 6, 9}}});
+    const auto height = [&](std::size_t patch) { return result.outputs[0][patch * 67 + 64]; };
+    CHECK(height(0) == Approx(.25).margin(1e-6));
+    CHECK(height(1) == Approx(0).margin(1e-6));
+    CHECK(height(2) == Approx(.75).margin(1e-6));
+    CHECK(height(3) == Approx(.5).margin(1e-6));
+}
+
 TEST_CASE("the softmax of a certain class has low contrast", "[hand]") {
     const auto result = reference(
         ops::Diffuse{.dtype = DType::f64},

@@ -32,6 +32,16 @@ OpCase brier(const std::string& name, ops::VoidPixels void_pixels, Shape map, Fi
             {activation(map), constant(map, targets), state({map.channels()}, Fill::class_weights)}};
 }
 
+OpCase shares(const std::string& name, ops::ShareLoss op, Shape map, Fill targets = Fill::quarters) {
+    op.loss_weight = 0.6;
+    return {"share loss " + name,
+            op,
+            {activation(map, Fill::positive), constant(map, targets),
+             state({map.channels()}, Fill::class_weights)},
+            Exact::no,
+            Zeros::expected};
+}
+
 OpCase linear_attention(const std::string& name, std::int64_t heads, Shape map, std::int64_t width) {
     return {"linear attention " + name,
             ops::LinearAttention{heads},
@@ -65,6 +75,9 @@ std::vector<OpCase> diffusion_cases() {
         encoding("plain", {}, {2, 5, 7, 1}),
         encoding("shrunk", {.shrink = 4}, {2, 16, 14, 1}),
         encoding("replicated", {.shrink = 2, .border = ops::HeightEncoding::Border::replicate}, {1, 9, 8, 1}),
+        {"height encoding in a given range",
+         ops::HeightEncoding{.shrink = 2},
+         {activation({4, 6, 8, 1}, Fill::positive), activation({2, 5, 7, 1}, Fill::positive)}},
         {"slope magnitude", ops::SlopeMagnitude{}, {activation({2, 5, 6, 2})}},
         {"slope magnitude falling",
          ops::SlopeMagnitude{ops::SlopeMagnitude::Counts::falling},
@@ -126,6 +139,20 @@ std::vector<OpCase> diffusion_cases() {
         discrepancy("of a subset, sampled", {.targets = sampled, .max_samples = 90}, {2, 11, 13, 6},
                     Zeros::expected),
         discrepancy("of all ranks", {.scope = global, .parts = 4}, {2, 4, 5, 6}),
+        discrepancy("of each image", {.scope = Discrepancy::Scope::image, .parts = 4}, {3, 4, 5, 6}),
+        discrepancy("of each image, a subset", {.scope = Discrepancy::Scope::image, .max_samples = 30},
+                    {4, 7, 5, 6}, Zeros::expected),
+        discrepancy(
+            "of each image, sampled and biased",
+            {.estimator = biased, .targets = sampled, .scope = Discrepancy::Scope::image, .max_samples = 20},
+            {4, 7, 5, 3}, Zeros::expected),
+        shares("cross-entropy", {}, {2, 4, 5, 6}),
+        shares("cross-entropy of one-hot targets", {}, {3, 7, 9, 7}, Fill::one_hot),
+        shares("cross-entropy counting voids", {.void_pixels = VoidPixels::zero_vector}, {2, 4, 5, 3}),
+        shares("Dice", {.kind = ops::ShareLoss::Kind::dice}, {3, 4, 5, 6}),
+        shares("Dice counting voids",
+               {.kind = ops::ShareLoss::Kind::dice, .smooth = 0.5, .void_pixels = VoidPixels::zero_vector},
+               {2, 5, 7, 4}),
         discrepancy("of all ranks, a subset", {.scope = global, .max_samples = 70}, {4, 7, 5, 6},
                     Zeros::expected),
         discrepancy("of all ranks, sampled", {.targets = sampled, .scope = global, .max_samples = 70},

@@ -31,7 +31,8 @@ TEST_CASE("every gradient equals the central difference of the forward pass", "[
     constexpr double step = 1e-5;
 
     for (const OpCase& one : selected_cases()) {
-        if (!one.has_backward()) continue;
+        // What ScaleGradient hands back is not its derivative, on purpose.
+        if (!one.has_backward() || std::holds_alternative<ops::ScaleGradient>(one.op)) continue;
         INFO(reproducer(one, options));
         auto inputs = case_inputs(one, options);
         const std::vector<double> upstream = upstream_gradient(one, options);

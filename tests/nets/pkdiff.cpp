@@ -104,6 +104,29 @@ TEST_CASE("guided attention without a height is an error that names the choices"
     }
 }
 
+TEST_CASE("with dsm_norm = tile every level's heights are scaled by the whole tile's range", "[nets]") {
+    const auto ranges = [](const char* norm) {
+        config::Model model;
+        model.diffusion.dsm_norm = norm;
+        const nets::NetworkInputs inputs = published_inputs(256);
+        const nets::DiffusionGraphs graphs{model, inputs,
+                                           nets::diffusion_scales(model.diffusion, 256, 256, 256),
+                                           nets::Task::train, DType::f32};
+        const graph::Graph prepare = graphs.prepare();
+        std::vector<Shape> found;
+        for (const graph::Node& node : prepare.nodes) {
+            if (std::holds_alternative<ops::HeightEncoding>(node.op))
+                found.push_back(prepare.value(node.inputs.back()).spec.shape);
+        }
+        return found;
+    };
+    CHECK(ranges("tile") == std::vector<Shape>(9, Shape{2, 256, 256, 1}));
+    const std::vector<Shape> own = ranges("patch");
+    CHECK(own.size() == 9);
+    CHECK(own.front() == Shape{2, 64, 64, 1});
+    CHECK(own[6] == Shape{8, 128, 128, 1});  // four patches of each sample
+}
+
 TEST_CASE("guided attention sees at most 4096 tokens", "[nets]") {
     // Per level at 64, 128 and 512 pixels: 256, 1024 and 4096 tokens.
     for (const auto& [size, tokens] : {std::pair{64, 256}, std::pair{128, 1024}, std::pair{512, 4096}}) {

@@ -166,6 +166,23 @@ TEST_CASE("four timesteps learn two tiles by heart") {
     CHECK(recorder.evaluations.back().scores.miou > 0.95);
 }
 
+TEST_CASE("every loss of class shares changes what is learned") {
+    std::vector<std::vector<std::byte>> models;
+    for (const auto& [weight, value] : std::initializer_list<std::pair<double config::Diffusion::*, double>>{
+             {&config::Diffusion::pk_weight, 0.075},
+             {&config::Diffusion::pk_weight, 0},
+             {&config::Diffusion::ce_weight, 0.5},
+             {&config::Diffusion::dice_weight, 0.5}}) {
+        config::Config config = test::small_diffusion();
+        config.train.steps = 1;
+        config.model.diffusion.*weight = value;
+        models.push_back(trained(config));
+    }
+    for (std::size_t i = 0; i < models.size(); ++i) {
+        for (std::size_t j = 0; j < i; ++j) CHECK((models[i] != models[j]));
+    }
+}
+
 TEST_CASE("every way to go on with the state trains, and each differently") {
     std::vector<std::vector<std::byte>> models;
     for (const char* update : {"replace", "ema", "gated"}) {

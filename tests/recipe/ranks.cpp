@@ -41,6 +41,28 @@ TEST_CASE("with the kernel loss over all ranks the gradient does not depend on t
     }
 }
 
+TEST_CASE(
+    "with every loss of class shares, image by image, the gradient does not depend on the number of ranks") {
+    AllRanks all;
+    const auto self = comm::self_communicator();
+    config::Config config = test::small_diffusion();
+    config.train.steps = 1;
+    config.train.global_batch = 4;
+    config.eval.every = 0;
+    config.optim.name = "sgd";
+    config.optim.lr = 1e-3;
+    config.model.diffusion.pk_scope = "image";
+    config.model.diffusion.pk_weight = 1;
+    config.model.diffusion.ce_weight = 0.5;
+    config.model.diffusion.dice_weight = 0.5;
+    config.model.diffusion.timesteps = 1;
+    config.model.diffusion.scales = 1;
+    const OneStep together = train_one_step(config, all.communicator);
+    const OneStep alone = train_one_step(config, *self);
+    CHECK(relative_difference(together.gradients, alone.gradients) < 1e-5);
+    CHECK(together.step.loss == Approx(alone.step.loss).epsilon(1e-6));
+}
+
 TEST_CASE("the recursion's evaluation counts the same pixels on any number of ranks") {
     AllRanks all;
     const auto self = comm::self_communicator();

@@ -157,6 +157,33 @@ TEST_CASE("an update that is not finite on one rank is left out by all") {
     for (const std::string& theirs : all.communicator.all_gather(mine)) CHECK(theirs == mine);
 }
 
+TEST_CASE("an overflow of fp16 on one rank halves the loss scale on all") {
+    AllRanks all;
+    const int last = all.communicator.size() - 1;
+    const test::Faults faults(fmt::format("nan_gradient@step=1;rank={}", last), all.communicator.rank());
+    config::Config config = twelve_at_once();
+    config.train.precision = "fp16";
+    config.train.steps = 2;
+    test::SyntheticSource training(20, 32, 3);
+    const auto backend = ref::make_ref_backend();
+    test::Recorder recorder;
+    test::TemporaryFolder folder;
+    train::TrainingSetup setup{config,           training,      nullptr, *backend,
+                               all.communicator, folder.path(), recorder};
+    train::Trainer trainer(setup);
+    trainer.prepare();
+    trainer.run();
+    REQUIRE(recorder.skips.size() == 1);
+    CHECK(recorder.skips[0].overflow);
+    CHECK(recorder.skips[0].loss_scale == 0.5);
+    CHECK(recorder.skips[0].in_row == 0);
+    CHECK(std::isfinite(recorder.steps[1].loss));
+    CHECK(*trainer.store().state(graph::loss_scale_state).as<float>() == 0.5f);
+    const auto bytes = test::bytes_of(trainer.store());
+    const std::string mine(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    for (const std::string& theirs : all.communicator.all_gather(mine)) CHECK(theirs == mine);
+}
+
 TEST_CASE("a rank whose weights drift from the others' is found at the next checkpoint and named") {
     AllRanks all;
     const int ranks = all.communicator.size();
