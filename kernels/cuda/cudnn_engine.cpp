@@ -43,7 +43,7 @@ CudnnEngine::CudnnEngine(std::shared_ptr<Cudnn> shared, std::string purpose)
 }
 
 void CudnnEngine::run(Pointers pointers, std::byte* workspace) {
-    const fe::error_t status = graph_.execute_plan_at_index(shared_->handle, pointers, workspace, index_);
+    fe::error_t status = graph_.execute_plan_at_index(shared_->handle, pointers, workspace, index_);
     if (status.is_good()) return;
     throw Error(ExitCode::device_unavailable, 714,
                 fmt::format("cuDNN's {} ({}) failed: {}.", purpose_, name_, status.get_message()),
