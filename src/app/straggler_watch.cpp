@@ -14,6 +14,7 @@ namespace {
 // Below these the difference is the machine's ordinary restlessness.
 constexpr double notable_ratio = 1.3;
 constexpr double notable_share = 0.05;  // of the time of the steps
+constexpr double notable_seconds = 0.5;
 
 }  // namespace
 
@@ -28,7 +29,9 @@ std::string name_straggler(const std::vector<RankTimes>& ranks, const std::vecto
     std::nth_element(own.begin(), own.begin() + static_cast<std::ptrdiff_t>(own.size() / 2), own.end());
     const double median = own[own.size() / 2];
     const double whole = longest + ranks[slowest].waited;
-    if (longest < notable_ratio * median || longest - median < notable_share * whole) return {};
+    if (longest < notable_ratio * median ||
+        longest - median < std::max(notable_seconds, notable_share * whole))
+        return {};
     return fmt::format(
         "rank {} on {} needs {:.1f} times as long for its work as the median of the others ({:.1f} s against "
         "{:.1f} s); they wait for it",

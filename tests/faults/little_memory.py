@@ -108,7 +108,8 @@ def main():
         print(f"two ranks with {need // MB} MB: refused")
         # A limit on addresses: whatever it is, a message and a code, never a signal.
         codes = {}
-        for limit in range(200 * MB, 1200 * MB, 80 * MB):
+        limits = [*range(200 * MB, 1200 * MB, 100 * MB), *range(1200 * MB, 3000 * MB, 300 * MB)]  # CUDA's libraries take a GB
+        for limit in limits:
             def limited(limit=limit):
                 resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
             if run([program, "--version"], limited)[0] != 0:
