@@ -99,13 +99,8 @@ ExitCode run_inspect(Invocation& invocation) {
     print_line(fmt::format("gradient buckets, MiB in order of their reduction:{}", buckets));
 
     const std::size_t budget = memory_budget(config.runtime, 1);
-    const auto bytes_for = [&](std::int64_t batch) {
-        recipe::Design sized = design;
-        sized.inputs.batch = batch;
-        return recipe::planned_memory(sized, *backend, moments).total();
-    };
     print_line(fmt::format("largest batch within {:.0f} MiB: {}", mebibytes(budget),
-                           graph::largest_batch(bytes_for, budget, 4096)));
+                           recipe::largest_batch(design, *backend, moments, budget, 4096)));
     return ExitCode::done;
 }
 

@@ -184,14 +184,10 @@ recipe::Design design_of(const StepOptions& options) {
 }
 
 void require_memory(const recipe::Design& design, device::Backend& backend, std::size_t budget) {
-    const auto bytes_for = [&](std::int64_t batch) {
-        recipe::Design sized = design;
-        sized.inputs.batch = batch;
-        return recipe::planned_memory(sized, backend, adamw_moments).total();
-    };
-    const std::size_t needed = bytes_for(design.inputs.batch);
+    const std::size_t needed = recipe::planned_memory(design, backend, adamw_moments).total();
     if (needed <= budget) return;
-    const std::int64_t batch = graph::largest_batch(bytes_for, budget, design.inputs.batch);
+    const std::int64_t batch =
+        recipe::largest_batch(design, backend, adamw_moments, budget, design.inputs.batch);
     throw Error(ExitCode::device_unavailable, 751,
                 fmt::format("a step with a batch of {} would need {} MB and may use {} MB.",
                             design.inputs.batch, needed >> 20, budget >> 20),

@@ -21,4 +21,8 @@ struct PlannedMemory {
 /// weights.
 PlannedMemory planned_memory(const Design& design, device::Backend& backend, int moment_buffers);
 
+/// The largest batch, up to `most`, whose plan keeps to `budget` bytes; 0 if none does.
+std::int64_t largest_batch(const Design& design, device::Backend& backend, int moment_buffers,
+                           std::size_t budget, std::int64_t most);
+
 }  // namespace terrane::recipe

@@ -11,7 +11,7 @@
 #include "base/hash.hpp"
 #include "graph/freeze.hpp"
 #include "nets/network.hpp"
-#include "train/model_files.hpp"
+#include "train/network_setup.hpp"
 
 namespace terrane::train {
 
@@ -101,13 +101,9 @@ Json output_of(const ModelDescription& description) {
 }
 
 Json properties_of(const ModelDescription& description, const std::string& name, const fs::path& model) {
-    nets::NetworkInputs inputs;
-    for (const data::ModalityLayout& modality : description.modalities)
-        inputs.modalities.push_back({modality.name, modality.bands, modality.scale});
-    inputs.classes = static_cast<std::int64_t>(description.classes.size());
-    inputs.height = inputs.width = description.crop;
     const graph::TrainableCount count = graph::count_trainable(
-        nets::build_network(description.model, {}, inputs, nets::Task::predict, DType::f32));
+        nets::build_network(description.model, {}, network_inputs(description, 1, description.crop),
+                            nets::Task::predict, DType::f32));
 
     const std::string now = utc_now();
     Json properties{
@@ -149,12 +145,7 @@ Json asset_of(const fs::path& folder, const BundleFile& entry) {
 
 void export_bundle(const fs::path& model, const fs::path& folder, const std::string& name,
                    const OnnxSizes& sizes) {
-    const std::optional<ModelDescription> description = read_model_description(model);
-    if (!description) {
-        throw Error(ExitCode::data_invalid, 607,
-                    fmt::format("{} does not say which network it is for.", model.string()),
-                    "Export a checkpoint of a training run.");
-    }
+    const ModelDescription description = description_for_export(model);
     create_folders(folder);
     std::vector<BundleFile> files{
         {"model", "model.safetensors", "Weights as terrane keeps them (terrane predict --weights)",
@@ -170,7 +161,7 @@ void export_bundle(const fs::path& model, const fs::path& folder, const std::str
     }
     sync_file(folder / "model.safetensors");
     export_for_pytorch(model, folder / "pytorch.safetensors");
-    if (description->model.name != "pkdiff") {
+    if (description.model.name != "pkdiff") {
         export_onnx(model, folder / "model.onnx", sizes);
         files.push_back({"onnx", "model.onnx", "The network for inference",
                          "application/octet-stream; framework=onnx; profile=onnx", "onnx"});
@@ -184,7 +175,7 @@ void export_bundle(const fs::path& model, const fs::path& folder, const std::str
                 "https://stac-extensions.github.io/classification/v2.0.0/schema.json"}},
               {"id", name},
               {"geometry", nullptr},
-              {"properties", properties_of(*description, name, model)},
+              {"properties", properties_of(description, name, model)},
               {"links", Json::array()}};
     for (const BundleFile& entry : files) item["assets"][entry.key] = asset_of(folder, entry);
     write_file_atomically(folder / "item.json", item.dump(2) + "\n");

@@ -7,6 +7,7 @@
 #include "nets/network.hpp"
 #include "onnx/graph_to_onnx.hpp"
 #include "train/model_files.hpp"
+#include "train/network_setup.hpp"
 #include "weights/safetensors.hpp"
 
 namespace terrane::train {
@@ -32,6 +33,13 @@ std::vector<std::byte> channels_first(const std::vector<std::byte>& bytes, const
 }
 
 }  // namespace
+
+ModelDescription description_for_export(const std::filesystem::path& model) {
+    if (auto description = read_model_description(model)) return *std::move(description);
+    throw Error(ExitCode::data_invalid, 607,
+                fmt::format("{} does not say which network it is for.", model.string()),
+                "Export a checkpoint of a training run.");
+}
 
 std::size_t export_for_pytorch(const std::filesystem::path& model, const std::filesystem::path& path) {
     const weights::SafetensorsReader reader(model);
@@ -68,13 +76,8 @@ std::size_t export_for_pytorch(const std::filesystem::path& model, const std::fi
 
 void export_onnx(const std::filesystem::path& model, const std::filesystem::path& path,
                  const OnnxSizes& sizes) {
-    const std::optional<ModelDescription> description = read_model_description(model);
-    if (!description) {
-        throw Error(ExitCode::data_invalid, 607,
-                    fmt::format("{} does not say which network it is for.", model.string()),
-                    "Export a checkpoint of a training run.");
-    }
-    if (description->model.name == "pkdiff") {
+    const ModelDescription description = description_for_export(model);
+    if (description.model.name == "pkdiff") {
         throw Error(
             ExitCode::data_invalid, 626,
             fmt::format("{} is a pkdiff: its answer comes from many passes with noise between them, which "
@@ -82,16 +85,11 @@ void export_onnx(const std::filesystem::path& model, const std::filesystem::path
                         model.string()),
             "Export safetensors (-o NAME.safetensors), or write maps with terrane predict.");
     }
-    nets::NetworkInputs inputs;
-    for (const data::ModalityLayout& modality : description->modalities) {
-        inputs.modalities.push_back({modality.name, modality.bands, modality.scale});
-    }
-    inputs.classes = static_cast<std::int64_t>(description->classes.size());
-    inputs.batch = sizes.batch;
-    inputs.height = sizes.height > 0 ? sizes.height : description->crop;
-    inputs.width = sizes.width > 0 ? sizes.width : description->crop;
+    nets::NetworkInputs inputs = network_inputs(description, sizes.batch, description.crop);
+    if (sizes.height > 0) inputs.height = sizes.height;
+    if (sizes.width > 0) inputs.width = sizes.width;
     const graph::Graph graph =
-        nets::build_network(description->model, {}, inputs, nets::Task::predict, DType::f32);
+        nets::build_network(description.model, {}, inputs, nets::Task::predict, DType::f32);
 
     const weights::SafetensorsReader reader(model);
     onnx::OnnxModel file;
@@ -101,7 +99,7 @@ void export_onnx(const std::filesystem::path& model, const std::filesystem::path
         return values;
     };
     onnx::graph_to_onnx(graph, numbers, file);
-    file.property(model_description_key, description->to_json());
+    file.property(model_description_key, description.to_json());
     write_file_atomically(path, file.bytes());
 }
 

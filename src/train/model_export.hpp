@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <filesystem>
 
+#include "train/model_description.hpp"
+
 namespace terrane::train {
 
 /// Writes a model file of ours as safetensors for PyTorch: the same names, convolutions as [K, C, R, S],
@@ -10,6 +12,9 @@ namespace terrane::train {
 /// statistics, so that load_state_dict(strict=True) takes it. Returns the number of tensors. Throws Error
 /// E0601, E0602, E0901.
 std::size_t export_for_pytorch(const std::filesystem::path& model, const std::filesystem::path& path);
+
+/// What a model file says of its network. Throws Errors E0604, and E0607 if it says nothing.
+ModelDescription description_for_export(const std::filesystem::path& model);
 
 /// What of a network's inputs an ONNX file fixes.
 struct OnnxSizes {

@@ -14,6 +14,13 @@ nets::NetworkInputs network_inputs(const data::TileLayout& layout, std::int64_t 
     return inputs;
 }
 
+nets::NetworkInputs network_inputs(const ModelDescription& model, std::int64_t batch, std::int64_t edge) {
+    data::TileLayout layout;
+    layout.classes = static_cast<std::int64_t>(model.classes.size());
+    layout.modalities = model.modalities;
+    return network_inputs(layout, batch, edge);
+}
+
 DType compute_type(const std::string& precision) {
     if (precision == "fp32" || precision == "tf32") return DType::f32;
     if (precision == "bf16") return DType::bf16;
@@ -24,9 +31,10 @@ DType compute_type(const std::string& precision) {
 
 void enter_precision(device::Backend& backend, const std::string& precision) {
     if (!backend.computes_in(compute_type(precision))) {
-        throw Error(ExitCode::device_unavailable, 722,
-                    fmt::format("The {} backend can't run networks in {}.", backend.name(), precision),
-                    "Set train.precision = \"bf16\" or \"fp32\", or use --device cuda on a machine with a GPU.");
+        throw Error(
+            ExitCode::device_unavailable, 722,
+            fmt::format("The {} backend can't run networks in {}.", backend.name(), precision),
+            "Set train.precision = \"bf16\" or \"fp32\", or use --device cuda on a machine with a GPU.");
     }
     using device::Float32Products;
     backend.set_float32_products(precision == "tf32" ? Float32Products::tf32 : Float32Products::exact);
