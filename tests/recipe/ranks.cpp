@@ -11,6 +11,16 @@ using test::relative_difference;
 
 namespace {
 
+config::Config one_step_of_sgd() {
+    config::Config config = test::small_diffusion();
+    config.train.steps = 1;
+    config.train.global_batch = 4;
+    config.eval.every = 0;
+    config.optim.name = "sgd";  // adaptive rates turn rounding of tiny gradients into full steps
+    config.optim.lr = 1e-3;
+    return config;
+}
+
 OneStep train_one_step(const config::Config& config, comm::Communicator& communicator) {
     const auto backend = cpu::make_cpu_backend();
     return test::train_one_step(config, communicator, *backend);
@@ -21,12 +31,7 @@ OneStep train_one_step(const config::Config& config, comm::Communicator& communi
 TEST_CASE("with the kernel loss over all ranks the gradient does not depend on their number") {
     AllRanks all;
     const auto self = comm::self_communicator();
-    config::Config config = test::small_diffusion();
-    config.train.steps = 1;
-    config.train.global_batch = 4;
-    config.eval.every = 0;
-    config.optim.name = "sgd";  // adaptive rates turn rounding of tiny gradients into full steps
-    config.optim.lr = 1e-3;
+    config::Config config = one_step_of_sgd();
     config.model.diffusion.pk_scope = "global";
     config.model.diffusion.pk_weight = 1;
     config.model.diffusion.timesteps = 1;
@@ -45,12 +50,7 @@ TEST_CASE(
     "with every loss of class shares, image by image, the gradient does not depend on the number of ranks") {
     AllRanks all;
     const auto self = comm::self_communicator();
-    config::Config config = test::small_diffusion();
-    config.train.steps = 1;
-    config.train.global_batch = 4;
-    config.eval.every = 0;
-    config.optim.name = "sgd";
-    config.optim.lr = 1e-3;
+    config::Config config = one_step_of_sgd();
     config.model.diffusion.pk_scope = "image";
     config.model.diffusion.pk_weight = 1;
     config.model.diffusion.ce_weight = 0.5;
@@ -83,12 +83,7 @@ TEST_CASE("the recursion's evaluation counts the same pixels on any number of ra
 TEST_CASE("the recursion draws and goes on alike on any number of ranks") {
     AllRanks all;
     const auto self = comm::self_communicator();
-    config::Config config = test::small_diffusion();
-    config.train.steps = 1;
-    config.train.global_batch = 4;
-    config.eval.every = 0;
-    config.optim.name = "sgd";
-    config.optim.lr = 1e-3;
+    config::Config config = one_step_of_sgd();
     config.model.diffusion.pk_scope = "global";
     const OneStep together = train_one_step(config, all.communicator);
     const OneStep alone = train_one_step(config, *self);

@@ -29,6 +29,13 @@ config::Config twelve_at_once() {
     return config;
 }
 
+/// Every rank holds the same bits.
+void check_equal_on_all_ranks(AllRanks& all, train::Trainer& trainer) {
+    const auto bytes = test::bytes_of(trainer.store());
+    const std::string mine(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    for (const std::string& theirs : all.communicator.all_gather(mine)) CHECK(theirs == mine);
+}
+
 OneStep train_one_step(const config::Config& config, comm::Communicator& communicator) {
     const auto backend = ref::make_ref_backend();
     return test::train_one_step(config, communicator, *backend);
@@ -152,9 +159,7 @@ TEST_CASE("an update that is not finite on one rank is left out by all") {
     CHECK(recorder.skips[0].step == 1);
     CHECK(recorder.steps.size() == 2);
     CHECK(std::isfinite(recorder.steps[1].loss));
-    const auto bytes = test::bytes_of(trainer.store());
-    const std::string mine(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-    for (const std::string& theirs : all.communicator.all_gather(mine)) CHECK(theirs == mine);
+    check_equal_on_all_ranks(all, trainer);
 }
 
 TEST_CASE("an overflow of fp16 on one rank halves the loss scale on all") {
@@ -179,9 +184,7 @@ TEST_CASE("an overflow of fp16 on one rank halves the loss scale on all") {
     CHECK(recorder.skips[0].in_row == 0);
     CHECK(std::isfinite(recorder.steps[1].loss));
     CHECK(*trainer.store().state(graph::loss_scale_state).as<float>() == 0.5f);
-    const auto bytes = test::bytes_of(trainer.store());
-    const std::string mine(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-    for (const std::string& theirs : all.communicator.all_gather(mine)) CHECK(theirs == mine);
+    check_equal_on_all_ranks(all, trainer);
 }
 
 TEST_CASE("a rank whose weights drift from the others' is found at the next checkpoint and named") {
