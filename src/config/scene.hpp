@@ -20,6 +20,7 @@ struct Grid {
     std::vector<double> extent;          ///< [west, south, east, north] in CRS units; empty: the reference's
     std::int64_t tile = 256;             ///< edge of a stored tile, in reference pixels
     std::int64_t stride = 0;             ///< distance of tile origins; 0: the tile edge (no overlap)
+    std::string scoring = "once";        ///< once: val and test tiles edge to edge, each pixel counts once; windows: every stride, each tile by itself
     double min_valid = 0.05;             ///< tiles with a smaller labelled fraction of pixels are not stored
 };
 

@@ -36,6 +36,14 @@ TableOf<Grid> grid() {
         .unit("pixels")
         .at_least(0)
         .at_most(8192);
+    table
+        .option("scoring", &Grid::scoring,
+                "once: tiles of val and test lie edge to edge, one flush with the end, and every pixel "
+                "counts once; "
+                "windows: they lie a stride apart, none is moved to the end, and a pixel counts in every "
+                "tile that holds it "
+                "(as some published protocols score; not comparable with once)")
+        .one_of({"once", "windows"});
     table.option("min_valid", &Grid::min_valid, "tiles with a smaller labelled fraction are not stored")
         .at_least(0)
         .at_most(1);

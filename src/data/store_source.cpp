@@ -46,6 +46,7 @@ StoreSource::StoreSource(const tiles::TileStore& store, tiles::Split split, cons
     : store_(store), tiles_(store.tiles_of(split)), reader_(store) {
     const tiles::Manifest& manifest = store.manifest();
     layout_.edge = manifest.tile;
+    layout_.scored_by_window = manifest.scored_by_window;
     layout_.classes = static_cast<std::int64_t>(manifest.classes.size());
     for (const tiles::StoredModality& stored : manifest.modalities) {
         ModalityLayout modality{stored.name, stored.dtype, stored.bands, stored.scale, {}};

@@ -26,6 +26,7 @@ struct TileLayout {
     std::int64_t classes = 0;
     std::vector<ModalityLayout> modalities;
     std::vector<std::string> maps{};  ///< of weak supervision, see config/weak_maps.hpp: those that are read
+    bool scored_by_window = false;    ///< tiles of val and test overlap, and a pixel counts in each of them
 
     /// Least common multiple of the scales: crops begin and end at its multiples, so that every modality is
     /// cut between its pixels.

@@ -269,6 +269,7 @@ BuildReport build(const config::Config& config, const std::filesystem::path& fol
     Manifest manifest;
     manifest.config_fingerprint = data_fingerprint(config);
     manifest.tile = config.grid.tile;
+    manifest.scored_by_window = config.grid.scoring == "windows";
 
     std::vector<std::vector<StoredSource>> sources(scenes.size());
     std::vector<std::pair<std::string, std::string>> wanted;

@@ -9,12 +9,14 @@
 namespace terrane::tiles {
 
 /// Ignores the labels that earlier val and test tiles of a scene hold already, so that scores count every
-/// pixel once.
+/// pixel once; with `active` false it leaves all labels alone (grid.scoring = "windows").
 class CountOnce {
   public:
+    explicit CountOnce(bool active = true) : active_(active) {}
+
     /// `label`: [window.height, window.width] of the tile.
     void apply(const TileRecord& tile, std::span<std::uint8_t> label) const {
-        if (tile.split == Split::train) return;
+        if (!active_ || tile.split == Split::train) return;
         const raster::Window& own = tile.window;
         for (const raster::Window& other : seen_) {
             const std::int64_t left = std::max(own.column, other.column), top = std::max(own.row, other.row);
@@ -31,6 +33,7 @@ class CountOnce {
     }
 
   private:
+    bool active_;
     std::vector<raster::Window> seen_;
 };
 

@@ -115,7 +115,7 @@ std::vector<TileRecord> cut_scene(const config::Config& config, const Manifest& 
     const auto tile_pixels = static_cast<double>(config.grid.tile * config.grid.tile);
     std::vector<TileRecord> tiles;
     std::vector<std::uint8_t> label, known;  // known: to the truth or to any other class map
-    CountOnce once;
+    CountOnce once(config.grid.scoring == "once");
     for (const SplitPart& part : tile_windows(config, scene.grid(), plan)) {
         TileRecord tile;
         tile.index = static_cast<std::int64_t>(tiles.size());
@@ -155,7 +155,7 @@ std::vector<TileRecord> cut_scene(const config::Config& config, const Manifest& 
     std::vector<std::uint8_t> mask;
     std::vector<float> scratch;
     std::vector<std::int64_t> valid(layout.modalities.size());
-    CountOnce once_more;
+    CountOnce once_more(config.grid.scoring == "once");
     for (TileRecord& tile : tiles) {
         for (std::size_t m = 0; m < layout.modalities.size(); ++m) {
             const StoredModality& stored = layout.modalities[m];

@@ -14,6 +14,7 @@ std::string data_fingerprint(const config::Config& config) {
     const config::Grid& grid = config.grid;
     json["grid"] = {grid.reference, grid.crs,    grid.resolution, grid.extent,
                     grid.tile,      grid.stride, grid.min_valid};
+    if (grid.scoring != "once") json["scoring"] = grid.scoring;  // stores from before this key stay valid
     const auto optional = [](const std::optional<double>& value) { return value ? Json(*value) : Json(); };
     for (const config::Modality& m : config.modalities) {
         json["modality"].push_back({m.name, m.scene, m.bands, m.resampling, m.scale, optional(m.nodata),

@@ -303,6 +303,7 @@ void write_manifest(const std::filesystem::path& folder, const Manifest& manifes
     json["format"] = format_version;
     json["config"] = manifest.config_fingerprint;
     json["tile"] = manifest.tile;
+    if (manifest.scored_by_window) json["scoring"] = "windows";
     for (const StoredModality& modality : manifest.modalities) {
         Json entry;
         entry["name"] = modality.name;
@@ -346,6 +347,10 @@ Manifest read_manifest(const std::filesystem::path& folder) {
     root["format"].integer(format_version, format_version);
     manifest.config_fingerprint = root["config"].text();
     manifest.tile = root["tile"].integer(1, largest_tile);
+    if (root.has("scoring")) {
+        manifest.scored_by_window = root["scoring"].text() == "windows";
+        if (!manifest.scored_by_window) refuse(where, "'scoring' is no word this program knows");
+    }
     for (const Field& entry : root["modalities"].list(256)) {
         StoredModality modality;
         modality.name = entry["name"].text();

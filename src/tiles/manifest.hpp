@@ -116,6 +116,7 @@ struct SceneRecord {
 struct Manifest {
     std::string config_fingerprint;  ///< of the configuration's data part, see fingerprint.hpp
     std::int64_t tile = 0;           ///< edge in reference pixels
+    bool scored_by_window = false;   ///< grid.scoring = "windows": val and test tiles overlap, each is scored by itself
     std::vector<StoredModality> modalities;
     std::vector<StoredClass> classes;
     std::vector<std::string> maps;    ///< of weak supervision: some of config::weak_map_names, in their order

@@ -22,14 +22,14 @@ std::int64_t round_up(std::int64_t value, std::int64_t to) {
     return (value + to - 1) / to * to;
 }
 
-/// Starts of tiles along one axis of a part: every stride, and one flush with the end.
+/// Starts of tiles along one axis of a part: every stride, and with `to_the_end` one flush with the end.
 std::vector<std::int64_t> starts(std::int64_t from, std::int64_t length, std::int64_t tile,
-                                 std::int64_t stride, std::int64_t align) {
+                                 std::int64_t stride, std::int64_t align, bool to_the_end) {
     std::vector<std::int64_t> result;
     const std::int64_t begin = round_up(from, align);
     const std::int64_t last = (from + length - tile) / align * align;
     for (std::int64_t at = begin; at <= last; at += stride) result.push_back(at);
-    if (!result.empty() && result.back() < last) result.push_back(last);
+    if (to_the_end && !result.empty() && result.back() < last) result.push_back(last);
     return result;
 }
 
@@ -289,12 +289,15 @@ std::vector<SplitPart> tile_windows(const config::Config& config, const raster::
     const std::int64_t align = tile_alignment(config);
     std::vector<SplitPart> result;
     for (const SplitPart& part : plan.parts) {
-        // Overlap gives training more views of each place; scores need each place once.
-        const bool overlapping = part.split == Split::train && config.grid.stride > 0;
+        // Overlap gives training more views of each place; scores need each place once, unless every window
+        // is to be scored by itself, as a published protocol may.
+        const bool by_itself = part.split != Split::train && config.grid.scoring == "windows";
+        const bool overlapping = (part.split == Split::train || by_itself) && config.grid.stride > 0;
         const std::int64_t stride = overlapping ? config.grid.stride : tile;
-        for (const std::int64_t row : starts(part.window.row, part.window.height, tile, stride, align)) {
+        for (const std::int64_t row :
+             starts(part.window.row, part.window.height, tile, stride, align, !by_itself)) {
             for (const std::int64_t column :
-                 starts(part.window.column, part.window.width, tile, stride, align)) {
+                 starts(part.window.column, part.window.width, tile, stride, align, !by_itself)) {
                 const raster::Window window{column, row, tile, tile};
                 if (!plan.areas.empty()) {
                     const raster::Bounds bounds = grid.bounds(window);

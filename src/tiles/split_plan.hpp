@@ -59,8 +59,9 @@ void assign_blocks(const config::Config& config, std::vector<Block>& blocks);
 ScenePlan plan_scene(const config::Config& config, std::size_t scene, const std::string& id,
                      const raster::Grid& grid, const std::vector<Block>& blocks);
 
-/// The windows of all tiles of a plan (not yet looked at their labels), with split and block: every grid.stride in
-/// train, edge to edge in val and test, and one flush with the end of each part. A window that
+/// The windows of all tiles of a plan (not yet looked at their labels), with split and block: every
+/// grid.stride in train, edge to edge in val and test, and one flush with the end of each part; where
+/// grid.scoring = "windows", every grid.stride in val and test too, and none moved to the end. A window that
 /// is not wholly inside its split and `buffer` away from the others is left out.
 std::vector<SplitPart> tile_windows(const config::Config& config, const raster::Grid& grid,
                                     const ScenePlan& plan);

@@ -145,9 +145,10 @@ report::ConfusionMatrix Evaluator::summed_counts() {
 
 std::string Evaluator::protocol() const {
     return fmt::format(
-        "{} tiles of {} x {} pixels, whole and unchanged, each once; ignored labels not counted; means "
+        "{} tiles of {} x {} pixels, whole and unchanged, {}; ignored labels not counted; means "
         "over the classes that occur",
-        source_.size(), source_.layout().edge, source_.layout().edge);
+        source_.size(), source_.layout().edge, source_.layout().edge,
+        source_.layout().scored_by_window ? "which overlap: a pixel counts in each by itself" : "each once");
 }
 
 }  // namespace terrane::train

@@ -1,4 +1,5 @@
 #include <fstream>
+#include <numeric>
 #include <set>
 
 #include "raster/aligned_scene.hpp"
@@ -134,6 +135,36 @@ TEST_CASE("blocks give every split tiles, every class to train, and keep the buf
             }
         }
     }
+}
+
+TEST_CASE("windows scored by themselves lie a stride apart, keep all their labels and are announced") {
+    const test::TemporaryFolder folder;
+    write_scene(folder.path(), "a", 500000);
+    config::Config config = scene_config(folder.path());
+    config.split.method = "files";
+    config.split.files = {{"a", "test"}};
+    config.grid.stride = 16;
+    build(config, folder.path() / "once", {});
+    config.grid.scoring = "windows";
+    build(config, folder.path() / "windows", {});
+    const TileStore once(folder.path() / "once"), windows(folder.path() / "windows");
+    REQUIRE_FALSE(once.manifest().scored_by_window);
+    REQUIRE(windows.manifest().scored_by_window);
+    REQUIRE(once.manifest().config_fingerprint != windows.manifest().config_fingerprint);
+    const auto labelled = [](const TileStore& store) {
+        const auto counts = store.class_pixels(Split::test);
+        return std::accumulate(counts.begin(), counts.end(), std::int64_t{0});
+    };
+    REQUIRE(labelled(once) == static_cast<std::int64_t>(pixels_of(once, Split::test).size()));
+    // Inner places lie in four windows; the borders in fewer.
+    REQUIRE(labelled(windows) > 2 * labelled(once));
+    std::int64_t counted = 0;
+    for (const TileRecord& tile : windows.manifest().tiles) {
+        REQUIRE(tile.window.column % 16 == 0);
+        REQUIRE(tile.window.row % 16 == 0);
+        counted += std::accumulate(tile.class_pixels.begin(), tile.class_pixels.end(), std::int64_t{0});
+    }
+    REQUIRE(counted == labelled(windows));
 }
 
 TEST_CASE("a rare class is drawn into train") {
