@@ -29,13 +29,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-train::ModelDescription description_of(const fs::path& weights) {
-    if (auto description = train::read_model_description(weights)) return *std::move(description);
-    throw Error(ExitCode::data_invalid, 607,
-                fmt::format("{} does not say how its network was built and fed.", weights.string()),
-                "Give a checkpoint that terrane train wrote.");
-}
-
 std::vector<predict::MapClass> map_classes(const train::ModelDescription& model) {
     std::vector<predict::MapClass> classes;
     for (const config::Class& entry : model.classes) {
@@ -237,7 +230,7 @@ class WaitForSigns {
 
 ExitCode run_predict(Invocation& invocation) {
     const fs::path weights = train::model_file_of(invocation.text("weights"));
-    const train::ModelDescription model = description_of(weights);
+    const train::ModelDescription model = train::model_description(weights);
     const predict::SceneChoice choice = scenes_of(invocation, model);
     const std::vector<Job> jobs = jobs_of(invocation, choice, model);
     prepare_folders(invocation, jobs);

@@ -11,6 +11,7 @@
 #include "base/hash.hpp"
 #include "graph/freeze.hpp"
 #include "nets/network.hpp"
+#include "train/model_files.hpp"
 #include "train/network_setup.hpp"
 
 namespace terrane::train {
@@ -46,7 +47,18 @@ Json z_score(const device::BandNormalisation& band) {
             {"stddev", 1 / (static_cast<double>(band.inverse_deviation) * multiply)}};
 }
 
-Json input_of(const data::ModalityLayout& modality, std::int64_t edge) {
+/// Batch, height and width that the network's file takes; -1: any.
+struct InputShape {
+    std::int64_t batch = -1;
+    std::int64_t height = -1;
+    std::int64_t width = -1;
+};
+
+std::int64_t at_scale(std::int64_t edge, std::int64_t scale) {
+    return edge < 0 ? edge : edge / scale;
+}
+
+Json input_of(const data::ModalityLayout& modality, const InputShape& shape) {
     Json bands = Json::array(), scaling = Json::array();
     bool clipped = false;
     for (std::int64_t b = 0; b < modality.bands; ++b) {
@@ -64,7 +76,9 @@ Json input_of(const data::ModalityLayout& modality, std::int64_t edge) {
                                  : "")},
             {"bands", bands},
             {"input",
-             {{"shape", {-1, modality.bands, edge / modality.scale, edge / modality.scale}},
+             {{"shape",
+               {shape.batch, modality.bands, at_scale(shape.height, modality.scale),
+                at_scale(shape.width, modality.scale)}},
               {"dim_order", {"batch", "channel", "height", "width"}},
               {"data_type", "float32"}}},
             {"norm_by_channel", true},
@@ -72,17 +86,17 @@ Json input_of(const data::ModalityLayout& modality, std::int64_t edge) {
             {"resize_type", nullptr}};
 }
 
-Json presence_of(std::size_t modalities) {
+Json presence_of(std::size_t modalities, const InputShape& shape) {
     return {{"name", "presence"},
             {"description", "1 for a modality that is there, 0 for one that is missing"},
             {"bands", Json::array()},
             {"input",
-             {{"shape", {-1, modalities, 1, 1}},
+             {{"shape", {shape.batch, modalities, 1, 1}},
               {"dim_order", {"batch", "modality", "height", "width"}},
               {"data_type", "float32"}}}};
 }
 
-Json output_of(const ModelDescription& description) {
+Json output_of(const ModelDescription& description, const InputShape& shape) {
     Json classes = Json::array();
     for (const config::Class& entry : description.classes) {
         classes.push_back({{"value", entry.id},
@@ -94,13 +108,14 @@ Json output_of(const ModelDescription& description) {
     return {{"name", "probabilities"},
             {"tasks", {"semantic-segmentation"}},
             {"result",
-             {{"shape", {-1, description.classes.size(), description.crop, description.crop}},
+             {{"shape", {shape.batch, description.classes.size(), shape.height, shape.width}},
               {"dim_order", {"batch", "class", "height", "width"}},
               {"data_type", "float32"}}},
             {"classification:classes", classes}};
 }
 
-Json properties_of(const ModelDescription& description, const std::string& name, const fs::path& model) {
+Json properties_of(const ModelDescription& description, const std::string& name, const fs::path& model,
+                   const InputShape& shape) {
     const graph::TrainableCount count = graph::count_trainable(
         nets::build_network(description.model, {}, network_inputs(description, 1, description.crop),
                             nets::Task::predict, DType::f32));
@@ -119,11 +134,11 @@ Json properties_of(const ModelDescription& description, const std::string& name,
         {"mlm:accelerator", nullptr}};
     Json bands = Json::array();
     for (const data::ModalityLayout& modality : description.modalities) {
-        properties["mlm:input"].push_back(input_of(modality, description.crop));
+        properties["mlm:input"].push_back(input_of(modality, shape));
         for (std::int64_t b = 0; b < modality.bands; ++b) bands.push_back({{"name", band_name(modality, b)}});
     }
-    properties["mlm:input"].push_back(presence_of(description.modalities.size()));
-    properties["mlm:output"] = {output_of(description)};
+    properties["mlm:input"].push_back(presence_of(description.modalities.size(), shape));
+    properties["mlm:output"] = {output_of(description, shape)};
     properties["mlm:hyperparameters"] = {
         {"encoder", description.model.encoder}, {"norm", description.model.norm}, {"crop", description.crop}};
     properties["bands"] = bands;
@@ -145,7 +160,7 @@ Json asset_of(const fs::path& folder, const BundleFile& entry) {
 
 void export_bundle(const fs::path& model, const fs::path& folder, const std::string& name,
                    const OnnxSizes& sizes) {
-    const ModelDescription description = description_for_export(model);
+    const ModelDescription description = model_description(model);
     create_folders(folder);
     std::vector<BundleFile> files{
         {"model", "model.safetensors", "Weights as terrane keeps them (terrane predict --weights)",
@@ -161,7 +176,11 @@ void export_bundle(const fs::path& model, const fs::path& folder, const std::str
     }
     sync_file(folder / "model.safetensors");
     export_for_pytorch(model, folder / "pytorch.safetensors");
+    InputShape shape;
     if (description.model.name != "pkdiff") {
+        // The ONNX file is of one size; the weights by themselves are of none.
+        shape = {sizes.batch, sizes.height > 0 ? sizes.height : description.crop,
+                 sizes.width > 0 ? sizes.width : description.crop};
         export_onnx(model, folder / "model.onnx", sizes);
         files.push_back({"onnx", "model.onnx", "The network for inference",
                          "application/octet-stream; framework=onnx; profile=onnx", "onnx"});
@@ -175,7 +194,7 @@ void export_bundle(const fs::path& model, const fs::path& folder, const std::str
                 "https://stac-extensions.github.io/classification/v2.0.0/schema.json"}},
               {"id", name},
               {"geometry", nullptr},
-              {"properties", properties_of(description, name, model)},
+              {"properties", properties_of(description, name, model, shape)},
               {"links", Json::array()}};
     for (const BundleFile& entry : files) item["assets"][entry.key] = asset_of(folder, entry);
     write_file_atomically(folder / "item.json", item.dump(2) + "\n");

@@ -34,13 +34,6 @@ std::vector<std::byte> channels_first(const std::vector<std::byte>& bytes, const
 
 }  // namespace
 
-ModelDescription description_for_export(const std::filesystem::path& model) {
-    if (auto description = read_model_description(model)) return *std::move(description);
-    throw Error(ExitCode::data_invalid, 607,
-                fmt::format("{} does not say which network it is for.", model.string()),
-                "Export a checkpoint of a training run.");
-}
-
 std::size_t export_for_pytorch(const std::filesystem::path& model, const std::filesystem::path& path) {
     const weights::SafetensorsReader reader(model);
     weights::SafetensorsWriter writer;
@@ -76,7 +69,7 @@ std::size_t export_for_pytorch(const std::filesystem::path& model, const std::fi
 
 void export_onnx(const std::filesystem::path& model, const std::filesystem::path& path,
                  const OnnxSizes& sizes) {
-    const ModelDescription description = description_for_export(model);
+    const ModelDescription description = model_description(model);
     if (description.model.name == "pkdiff") {
         throw Error(
             ExitCode::data_invalid, 626,

@@ -13,9 +13,6 @@ namespace terrane::train {
 /// E0601, E0602, E0901.
 std::size_t export_for_pytorch(const std::filesystem::path& model, const std::filesystem::path& path);
 
-/// What a model file says of its network. Throws Errors E0604, and E0607 if it says nothing.
-ModelDescription description_for_export(const std::filesystem::path& model);
-
 /// What of a network's inputs an ONNX file fixes.
 struct OnnxSizes {
     std::int64_t batch = 1;

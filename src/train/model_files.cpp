@@ -139,4 +139,11 @@ std::optional<ModelDescription> read_model_description(const std::filesystem::pa
     return ModelDescription::from_json(found->second, file.string());
 }
 
+ModelDescription model_description(const std::filesystem::path& file) {
+    if (auto description = read_model_description(file)) return *std::move(description);
+    throw Error(ExitCode::data_invalid, 607,
+                fmt::format("{} does not say how its network was built and fed.", file.string()),
+                "Give a checkpoint of a training run of terrane.");
+}
+
 }  // namespace terrane::train

@@ -51,5 +51,7 @@ std::filesystem::path model_file_of(const std::filesystem::path& weights);
 
 /// The description in a model file's metadata; nothing for foreign weights. Throws Error E0604.
 std::optional<ModelDescription> read_model_description(const std::filesystem::path& file);
+/// The same where it is needed. Throws also E0607 if there is none.
+ModelDescription model_description(const std::filesystem::path& file);
 
 }  // namespace terrane::train

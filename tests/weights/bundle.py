@@ -17,6 +17,15 @@ def export(terrane, weights, folder, *options):
     return subprocess.run(command, capture_output=True, text=True)
 
 
+def check_shapes(folder, batch, edge):
+    """Batch and edge of the finest modality and of the output; -1 where any will do, as without an ONNX file."""
+    properties = json.loads((folder / "item.json").read_text())["properties"]
+    shapes = {entry["name"]: entry["input"]["shape"] for entry in properties["mlm:input"]}
+    assert shapes["optical"] == [batch, len(properties["mlm:input"][0]["bands"]), edge, edge], shapes
+    assert shapes["presence"] == [batch, 2, 1, 1], shapes
+    assert properties["mlm:output"][0]["result"]["shape"] == [batch, 5, edge, edge]
+
+
 def check_item(folder, onnx):
     item = json.loads((folder / "item.json").read_text())
     assert item["type"] == "Feature" and item["stac_version"] == "1.1.0" and item["id"] == folder.name
@@ -62,11 +71,14 @@ def main(terrane, run_network):
             done = export(terrane, weights, f"{folder}/")
             assert done.returncode == 0, done.stderr
             check_item(folder, onnx)
+            crop = json.loads((folder / "item.json").read_text())["properties"]["mlm:hyperparameters"]["crop"]
+            check_shapes(folder, *((1, crop) if onnx else (-1, -1)))
             assert (folder / "model.safetensors").read_bytes() == weights.read_bytes()
             again = export(terrane, weights, folder)
             assert again.returncode == 73 and "exists already" in again.stderr
-            assert export(terrane, weights, folder, "--overwrite").returncode == 0
+            assert export(terrane, weights, folder, "--overwrite", "--size", "96", "--batch", "2").returncode == 0
             check_item(folder, onnx)
+            check_shapes(folder, *((2, 96) if onnx else (-1, -1)))
         broken = work / "broken.safetensors"
         broken.write_bytes(b"\0" * 20)
         assert export(terrane, broken, work / "no").returncode == 65
