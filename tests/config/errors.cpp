@@ -29,7 +29,7 @@ TEST_CASE("every mistake in a config file is named with file, line and remedy", 
          "Did you mean \"model.modality_dropout\"?"},
         {"[grid]\nzzzzzz = 1\n",
          "error[E0502]: scene.toml:2: unknown key \"grid.zzzzzz\" in [grid]. "
-         "Known there: reference, crs, resolution, extent, tile, stride, min_valid."},
+         "Known there: reference, crs, resolution, extent, tile, stride, scoring, min_valid."},
         {"[[modality]]\nname = 'a'\nfile = 'x'\n",
          "error[E0502]: scene.toml:3: unknown key \"modality.file\" in [modality]. Did you mean \"files\"?"},
         {"[grid]\ntile = \"big\"\n",
