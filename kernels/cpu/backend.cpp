@@ -52,13 +52,13 @@ class CpuBackend final : public device::Backend {
     device::SampleKernels& sample_kernels() override { return sample_; }
 
     void copy_to_device(std::byte* device, const std::byte* host, std::size_t bytes) override {
-        std::memcpy(device, host, bytes);
+        if (bytes > 0) std::memcpy(device, host, bytes);
     }
     void copy_to_host(std::byte* host, const std::byte* device, std::size_t bytes) override {
-        std::memcpy(host, device, bytes);
+        if (bytes > 0) std::memcpy(host, device, bytes);
     }
     void copy_on_device(std::byte* to, const std::byte* from, std::size_t bytes) override {
-        std::memcpy(to, from, bytes);
+        if (bytes > 0) std::memcpy(to, from, bytes);
     }
     void synchronise() override {}  // every kernel returns when its work is done
 

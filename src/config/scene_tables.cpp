@@ -70,7 +70,8 @@ TableOf<Modality> modality() {
         .at_most(64);
     table.option("nodata", &Modality::nodata, "overrides the raster's own nodata value");
     table.option("nodata_also", &Modality::nodata_also, "further values to be masked");
-    table.option("crs", &Modality::crs, "overrides a missing or wrong CRS");
+    table.option("crs", &Modality::crs,
+                 "overrides a missing or wrong CRS; \"pixels\": pictures without a place on the ground");
     table.option("norm", &Modality::norm, "standard: mean and deviation of the training tiles; minmax; none")
         .one_of({"standard", "minmax", "none"});
     table.option("multiply", &Modality::multiply, "value * multiply + add, before normalisation");
@@ -102,7 +103,8 @@ TableOf<Label> label() {
     table.option("undefined", &Label::undefined, "what a value or colour of no class means")
         .one_of({"error", "ignore"});
     table.option("remap", &Label::remap, "raster value = class id, applied before anything else: {6 = 5}");
-    table.option("crs", &Label::crs, "overrides a missing or wrong CRS");
+    table.option("crs", &Label::crs,
+                 "overrides a missing or wrong CRS; \"pixels\": pictures without a place on the ground");
     return table;
 }
 

@@ -5,6 +5,7 @@
 #include "base/error.hpp"
 #include "raster/aligned_scene.hpp"
 #include "raster/describe.hpp"
+#include "raster/placement.hpp"
 #include "tensor/visit_dtype.hpp"
 
 namespace terrane::predict {
@@ -14,8 +15,10 @@ namespace {
 // Enough for a message; a raster of measurements has millions of values.
 constexpr std::size_t most_unknown_values = 1000;
 
-raster::AlignedReader open_map(const std::filesystem::path& file) {
-    const raster::RasterInfo info = raster::describe(file);
+/// `label_crs`: of a map of a picture without a place its truth's configuration knows.
+raster::AlignedReader open_map(const std::filesystem::path& file, const std::string& label_crs) {
+    const std::string crs(label_crs == raster::pixel_coordinates ? label_crs : std::string());
+    const raster::RasterInfo info = raster::describe_placed({file}, crs, "the map").front();
     if (info.bands.size() != 1) {
         throw Error(
             ExitCode::data_invalid, 321,
@@ -25,6 +28,7 @@ raster::AlignedReader open_map(const std::filesystem::path& file) {
     raster::Source source;
     source.table = "the map";
     source.files = {file};
+    source.crs = crs;
     source.bands = {1};
     source.nodata_also = {static_cast<double>(no_prediction)};
     return {std::move(source), info.grid};
@@ -42,7 +46,7 @@ void reserve(const raster::AlignedReader& reader, const raster::Window& window,
 }  // namespace
 
 ClassMapReader::ClassMapReader(const config::Config& config, const std::filesystem::path& file)
-    : reader_(open_map(file)) {
+    : reader_(open_map(file, config.label.crs)) {
     for (std::size_t c = 0; c < config.classes.size(); ++c)
         classes_[config.classes[c].id] = static_cast<std::uint8_t>(c);
 }

@@ -5,6 +5,7 @@
 
 #include "base/error.hpp"
 #include "raster/describe.hpp"
+#include "raster/placement.hpp"
 
 namespace terrane::raster {
 
@@ -20,18 +21,9 @@ constexpr double largest_edge = 1e7;
 Grid mosaic_grid(const std::vector<std::filesystem::path>& files, const std::string& crs,
                  const std::string& table) {
     Grid grid;
-    for (std::size_t i = 0; i < files.size(); ++i) {
-        RasterInfo info = describe(files[i]);
-        if (!crs.empty()) info.grid.crs = parse_crs(crs, table + " crs");
-        if (info.grid.crs.empty()) {
-            throw Error(ExitCode::data_invalid, 203, fmt::format("{} has no CRS.", files[i].string()),
-                        fmt::format("Add crs=\"EPSG:…\" to {}.", table));
-        }
-        if (!info.has_transform) {
-            throw Error(ExitCode::data_invalid, 204,
-                        fmt::format("{} has no geotransform, so its place is unknown.", files[i].string()),
-                        "Georeference it (gdalwarp for ground control points, a world file for pictures).");
-        }
+    const std::vector<RasterInfo> placed = describe_placed(files, crs, table);
+    for (std::size_t i = 0; i < placed.size(); ++i) {
+        const RasterInfo& info = placed[i];
         if (i == 0) {
             grid = info.grid;
             continue;
@@ -68,6 +60,7 @@ Source modality_source(const config::Modality& modality, const std::vector<std::
     source.nodata = modality.nodata;
     source.nodata_also = modality.nodata_also;
     source.crs = modality.crs;
+    source.scale = modality.scale;
     return source;
 }
 

@@ -7,6 +7,7 @@
 #include <mutex>
 
 #include "base/log.hpp"
+#include "raster/placement.hpp"
 
 namespace terrane::raster {
 
@@ -42,6 +43,13 @@ std::string gdal_message() {
     return message != nullptr && message[0] != '\0' ? message : "GDAL gives no reason";
 }
 
+namespace {
+
+constexpr const char* local_pixels =
+    R"(LOCAL_CS["pixels of a picture without a place",UNIT["pixel",1],AXIS["column",EAST],AXIS["row",NORTH]])";
+
+}  // namespace
+
 ReferenceHandle make_reference(const std::string& crs, const std::string& where) {
     initialise_gdal();
     ReferenceHandle reference(OSRNewSpatialReference(nullptr));
@@ -51,7 +59,8 @@ ReferenceHandle make_reference(const std::string& crs, const std::string& where)
     OptionList options;
     options.set("ALLOW_NETWORK_ACCESS", "NO");
     options.set("ALLOW_FILE_ACCESS", "NO");
-    if (OGRSpatialReference::FromHandle(reference.get())->SetFromUserInput(crs.c_str(), options.get()) !=
+    const char* text = crs == pixel_coordinates ? local_pixels : crs.c_str();
+    if (OGRSpatialReference::FromHandle(reference.get())->SetFromUserInput(text, options.get()) !=
         OGRERR_NONE) {
         throw Error(ExitCode::data_invalid, 203,
                     fmt::format("{}: '{}' is no coordinate reference system: {}.", where, crs.substr(0, 120),

@@ -1,6 +1,7 @@
 #include "raster/geotiff.hpp"
 
 #include "base/file.hpp"
+#include "raster/placement.hpp"
 
 namespace terrane::raster {
 
@@ -50,8 +51,10 @@ std::filesystem::path with_suffix(std::filesystem::path path, const std::string&
 void describe_dataset(GDALDatasetH dataset, const std::filesystem::path& path, const Grid& grid,
                       const RasterFormat& format) {
     std::array<double, 6> transform = grid.transform;
-    bool good = GDALSetGeoTransform(dataset, transform.data()) == CE_None;
-    if (!grid.crs.empty()) {
+    // A picture without a place gives a map without one.
+    const bool placed = !is_pixel_coordinates(grid.crs);
+    bool good = !placed || GDALSetGeoTransform(dataset, transform.data()) == CE_None;
+    if (placed && !grid.crs.empty()) {
         const ReferenceHandle reference = make_reference(grid.crs, path.string());
         good = good && GDALSetSpatialRef(dataset, reference.get()) == CE_None;
     }

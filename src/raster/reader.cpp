@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "raster/pixel_mapping.hpp"
+#include "raster/placement.hpp"
 #include "raster/source_layer.hpp"
 
 namespace terrane::raster {
@@ -160,18 +161,8 @@ struct AlignedReader::State {
 
 void AlignedReader::State::open() {
     std::string first_type_file;
-    for (const auto& file : source.files) {
-        RasterInfo info = describe(file);
-        if (!source.crs.empty()) info.grid.crs = parse_crs(source.crs, source.table + " crs");
-        if (info.grid.crs.empty()) {
-            throw Error(ExitCode::data_invalid, 203, fmt::format("{} has no CRS.", file.string()),
-                        fmt::format("Add crs=\"EPSG:…\" to {}.", source.table));
-        }
-        if (!info.has_transform) {
-            throw Error(ExitCode::data_invalid, 204,
-                        fmt::format("{} has no geotransform, so its place is unknown.", file.string()),
-                        "Georeference it (gdalwarp for ground control points, a world file for pictures).");
-        }
+    for (const RasterInfo& info : describe_placed(source.files, source.crs, source.table, source.scale)) {
+        const std::filesystem::path& file = info.file;
         const auto file_bands = static_cast<std::int64_t>(info.bands.size());
         for (const std::int64_t band : source.bands) {
             if (band < 1 || band > file_bands) {

@@ -29,7 +29,8 @@ struct Source {
     Resampling resampling = Resampling::nearest;
     std::optional<double> nodata;  ///< instead of the raster's own value
     std::vector<double> nodata_also;
-    std::string crs;  ///< instead of the raster's own; empty: the raster's own
+    std::string crs;         ///< instead of the raster's own; empty: the raster's own; see placement.hpp
+    std::int64_t scale = 1;  ///< in pixel coordinates: how many units a pixel is wide
     Palette palette = Palette::keep;
 };
 

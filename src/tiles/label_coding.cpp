@@ -7,6 +7,7 @@
 #include "base/error.hpp"
 #include "raster/aligned_scene.hpp"
 #include "raster/describe.hpp"
+#include "raster/placement.hpp"
 #include "tensor/visit_dtype.hpp"
 #include "tiles/manifest.hpp"
 
@@ -103,8 +104,7 @@ void LabelCoding::check(const std::vector<std::filesystem::path>& files) const {
     constexpr std::size_t most_listed = 8;
     constexpr std::size_t most_kept = 4096;
     for (const auto& file : files) {
-        raster::RasterInfo info = raster::describe(file);
-        if (!config_.label.crs.empty()) info.grid.crs = raster::parse_crs(config_.label.crs, "label.crs");
+        const raster::RasterInfo info = raster::describe_placed({file}, config_.label.crs, "[label]").front();
         raster::AlignedReader reader(raster::label_source(config_.label, {file}), info.grid);
         if (palette_ && (reader.bands() < 3 || reader.dtype() != DType::u8)) {
             throw Error(
