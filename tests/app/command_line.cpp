@@ -90,7 +90,8 @@ TEST_CASE("each kind of mistake has its exit code and one message", "[app]") {
     const ShellResult json =
         shell(program + " config check --log-format json -c " + good + " -s train.epochs=0");
     CHECK(json.exit_code == 78);
-    CHECK_THAT(json.output, Catch::StartsWith("{\"level\":\"error\",\"rank\":0,\"message\":\"error[E0505]"));
+    CHECK_THAT(json.output,
+               Catch::Matchers::StartsWith("{\"level\":\"error\",\"rank\":0,\"message\":\"error[E0505]"));
 }
 
 TEST_CASE("printed configuration reads back, with values from everywhere", "[app]") {

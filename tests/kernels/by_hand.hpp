@@ -14,6 +14,9 @@ struct Given {
     std::vector<double> values;
 };
 
+/// Asks for the gradients of a loss, above which there is nothing.
+inline const std::optional<std::vector<double>> with_gradients = std::vector<double>();
+
 /// Runs the reference in double on given numbers; the gradient from above is `upstream` (absent: inference).
 inline RunResult reference(const ops::Op& op, const std::vector<Given>& given,
                            const std::optional<std::vector<double>>& upstream = {}) {

@@ -20,23 +20,25 @@ Given label(double value) {
 
 TEST_CASE("cross-entropy of logits 1, 2, 3", "[hand]") {
     // Python: lp = [z - log(sum(exp(v) for v in (1, 2, 3))) for z in (1, 2, 3)]
-    const auto plain = reference(ops::CrossEntropy{}, {three_logits, label(2), three_weights}, {{}});
+    const auto plain =
+        reference(ops::CrossEntropy{}, {three_logits, label(2), three_weights}, with_gradients);
     CHECK(equal(plain.outputs[0], {4 * 0.40760596444438013, 4}));
     // 4 * (p - [0, 0, 1])
     CHECK(equal(plain.gradients[0], {0.3601222926815219, 0.9789138842191908, -1.339036176900712}));
     // 0.9 * 4 * -lp[2] + 0.1 / 3 * sum(w * -lp), and its derivative
-    const auto smoothed =
-        reference(ops::CrossEntropy{.label_smoothing = 0.1}, {three_logits, label(2), three_weights}, {{}});
+    const auto smoothed = reference(ops::CrossEntropy{.label_smoothing = 0.1},
+                                    {three_logits, label(2), three_weights}, with_gradients);
     CHECK(equal(smoothed.outputs[0], {1.6958228637034571, 4}));
     CHECK(equal(smoothed.gradients[0], {0.31178386381979184, 0.8714591390433912, -1.1832430028631824}));
 }
 
 TEST_CASE("labels that are ignored or beyond the classes cost nothing", "[hand]") {
     for (const double value : {255.0, 3.0}) {
-        const auto result = reference(ops::CrossEntropy{}, {three_logits, label(value), three_weights}, {{}});
+        const auto result =
+            reference(ops::CrossEntropy{}, {three_logits, label(value), three_weights}, with_gradients);
         CHECK(equal(result.outputs[0], {0, 0}));
         CHECK(equal(result.gradients[0], {0, 0, 0}));
-        const auto dice = reference(ops::Dice{}, {three_logits, label(value), three_weights}, {{}});
+        const auto dice = reference(ops::Dice{}, {three_logits, label(value), three_weights}, with_gradients);
         CHECK(equal(dice.outputs[0], {0, 0}));
         CHECK(equal(dice.gradients[0], {0, 0, 0}));
     }
@@ -46,16 +48,17 @@ TEST_CASE("over all pixels, ignored ones count in the denominator only, and clas
           "[hand]") {
     const Given logits{activation({1, 1, 2, 3}), {1, 2, 3, 1, 2, 3}};
     const Given half_ignored{labels({1, 1, 2}), {2, 255}};
-    const auto over_valid = reference(ops::CrossEntropy{}, {logits, half_ignored, three_weights}, {{}});
+    const auto over_valid =
+        reference(ops::CrossEntropy{}, {logits, half_ignored, three_weights}, with_gradients);
     const auto over_all = reference(ops::CrossEntropy{.denominator = ops::Denominator::all},
-                                    {logits, half_ignored, three_weights}, {{}});
+                                    {logits, half_ignored, three_weights}, with_gradients);
     CHECK(equal(over_valid.outputs[0], {4 * 0.40760596444438013, 4}));
     CHECK(equal(over_all.outputs[0], {4 * 0.40760596444438013, 2}));
     CHECK(
         equal(over_all.gradients[0], {0.3601222926815219, 0.9789138842191908, -1.339036176900712, 0, 0, 0}));
-    const auto dice = reference(ops::Dice{}, {logits, half_ignored, three_weights}, {{}});
+    const auto dice = reference(ops::Dice{}, {logits, half_ignored, three_weights}, with_gradients);
     const auto dice_over_all = reference(ops::Dice{.denominator = ops::Denominator::all},
-                                         {logits, half_ignored, three_weights}, {{}});
+                                         {logits, half_ignored, three_weights}, with_gradients);
     CHECK(dice_over_all.outputs[0][0] == Approx(dice.outputs[0][0] * 2 / 4));
     for (std::size_t i = 0; i < 6; ++i) {
         CHECK(dice_over_all.gradients[0][i] == Approx(dice.gradients[0][i] * 2 / 4));
@@ -67,7 +70,7 @@ TEST_CASE("cross-entropy reads logits at the labels' resolution", "[hand]") {
     const auto result = reference(
         ops::CrossEntropy{},
         {{activation({1, 1, 2, 2}), {0, 0, 4, 0}}, {labels({1, 1, 4}), {0, 0, 0, 255}}, {state({2}), {1, 1}}},
-        {{}});
+        with_gradients);
     const auto loss = [](double z) { return std::log1p(std::exp(-z)); };
     CHECK(equal(result.outputs[0], {loss(0) + loss(1) + loss(3), 3}));
     const auto slope = [](double z) { return -1 / (1 + std::exp(z)); };
@@ -87,7 +90,8 @@ TEST_CASE("Dice of two pixels", "[hand]") {
 
 TEST_CASE("focal loss of logits 1, 2, 3", "[hand]") {
     // p = 0.665240955774822, v = 4: 4 (1 - p)^2 -log p
-    const auto result = reference(ops::Focal{.gamma = 2}, {three_logits, label(2), three_weights}, {{}});
+    const auto result =
+        reference(ops::Focal{.gamma = 2}, {three_logits, label(2), three_weights}, with_gradients);
     const double p = 0.665240955774822, log_p = -0.40760596444438013, q = 1 - p;
     CHECK(equal(result.outputs[0], {4 * q * q * -log_p, 4}));
     const double pull = 4 * (q * q - 2 * p * q * log_p);

@@ -29,7 +29,7 @@ RunResult discrepancy(const ops::KernelDiscrepancy& op, const Numbers& predictio
                      {{activation({1, 1, pixels, 6}), predictions},
                       {{Role::constant, {1, 1, pixels, 6}}, targets},
                       {state({6}), Numbers(6, 1.0)}},
-                     {{}});
+                     with_gradients);
 }
 
 double kernel(const double* a, const double* b) {
@@ -141,7 +141,7 @@ TEST_CASE("a discrepancy per image is the sum of each image's own, times its wei
                                        {{activation({2, 1, 3, 6}), both(three_predictions, turned)},
                                         {{Role::constant, {2, 1, 3, 6}}, both(first, second)},
                                         {state({6}), Numbers(6, 1.0)}},
-                                       {{}});
+                                       with_gradients);
     CHECK(images.outputs[0][0] == Approx(one.outputs[0][0] + other.outputs[0][0]).margin(1e-12));
     CHECK(equal(images.gradients[0], both(one.gradients[0], other.gradients[0])));
 }
@@ -154,7 +154,7 @@ TEST_CASE("cross-entropy and Dice of class shares are those computed by hand", "
                          {{activation({2, 1, 2, 2}), shares},
                           {{Role::constant, {2, 1, 2, 2}}, targets},
                           {state({2}), {1, 1}}},
-                         {{}});
+                         with_gradients);
     };
     using Kind = ops::ShareLoss::Kind;
     // Of equal targets the lower class counts: -ln .7 - ln .4 - ln .1.

@@ -34,7 +34,7 @@ void print(const std::string& name, const ops::Op& op) {
                                        {{activation({batch, height, width, classes}), logits},
                                         {test::labels({batch, factor * height, factor * width}), labels},
                                         {state({classes}), weights}},
-                                       {{}});
+                                       with_gradients);
     fmt::print(
         "{{\"name\": \"{}\", \"shape\": [{}, {}, {}, {}], \"factor\": {}, \"logits\": [{:.17g}], \"labels\": "
         "[{}], "

@@ -92,10 +92,10 @@ TEST_CASE("a run that goes on from a step has one row per step, whatever it wrot
     cut_off("events.jsonl");
     {
         RunFolder folder(path, resolved, description);
-        CHECK_THAT(read_text_file(path / "steps.csv"), Catch::EndsWith("\n11,1,0.5,0,0,0,0,0\n"));
+        CHECK_THAT(read_text_file(path / "steps.csv"), Catch::Matchers::EndsWith("\n11,1,0.5,0,0,0,0,0\n"));
         CHECK_THAT(read_text_file(path / "events.jsonl"), !test::contains("12,1"));
         folder.go_on_after(8);
-        CHECK_THAT(read_text_file(path / "steps.csv"), Catch::EndsWith("\n8,1,0.5,0,0,0,0,0\n"));
+        CHECK_THAT(read_text_file(path / "steps.csv"), Catch::Matchers::EndsWith("\n8,1,0.5,0,0,0,0,0\n"));
         write(folder, 9, 10);
     }
     std::string expected = header;
@@ -103,7 +103,8 @@ TEST_CASE("a run that goes on from a step has one row per step, whatever it wrot
     CHECK(read_text_file(path / "steps.csv") == expected);
     std::string evaluations;
     for (int step = 2; step <= 10; step += 2) evaluations += fmt::format("0,{},0,,,,,,0,0,0,0,,,\n", step);
-    CHECK_THAT(read_text_file(path / "metrics.csv"), Catch::EndsWith(",\"iou a,\nb\"\n" + evaluations));
+    CHECK_THAT(read_text_file(path / "metrics.csv"),
+               Catch::Matchers::EndsWith(",\"iou a,\nb\"\n" + evaluations));
 
     RunFolder folder(path, resolved, description);
     folder.go_on_after(0);
@@ -162,7 +163,7 @@ TEST_CASE("a folder that can't be created is an error", "[report]") {
 TEST_CASE("a run goes where -o says, else below runs/ with the name of the config's folder", "[report]") {
     config::Config config;
     config.folder = "/data/potsdam";
-    CHECK_THAT(RunFolder::choose(config).string(), Catch::StartsWith("runs/potsdam/20"));
+    CHECK_THAT(RunFolder::choose(config).string(), Catch::Matchers::StartsWith("runs/potsdam/20"));
     config.runtime.out = "runs/first";
     CHECK(RunFolder::choose(config) == "runs/first");
 }

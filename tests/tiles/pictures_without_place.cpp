@@ -80,12 +80,12 @@ TEST_CASE("pictures without a place can't be a mosaic, and nothing is guessed wi
     config::Config config = pictures_config(folder.path());
     config.modalities[0].crs.clear();
     REQUIRE_THAT(error_of([&] { build(config, folder.path() / "tiles", {}); }).what(),
-                 Catch::Matchers::Contains("E0203"));
+                 test::contains("E0203"));
     config.modalities[0].crs = "EPSG:32633";
     REQUIRE_THAT(error_of([&] { build(config, folder.path() / "tiles", {}); }).what(),
-                 Catch::Matchers::Contains("E0204"));
+                 test::contains("E0204"));
     const std::vector<std::filesystem::path> both{folder.path() / "optical_a.tif",
                                                   folder.path() / "optical_b.tif"};
     REQUIRE_THAT(error_of([&] { raster::describe_placed(both, "pixels", "[[modality]] optical"); }).what(),
-                 Catch::Matchers::Contains("E0204") && Catch::Matchers::Contains("side by side"));
+                 test::contains("E0204") && test::contains("side by side"));
 }
