@@ -1,8 +1,8 @@
 // Prints losses of the reference backend with their gradients, one JSON object a line, for
 // losses_as_pytorch.py.
-#include <fmt/ranges.h>
-
 #include <functional>
+#include <iostream>
+#include <nlohmann/json.hpp>
 #include <string>
 
 #include "base/philox.hpp"
@@ -35,12 +35,15 @@ void print(const std::string& name, const ops::Op& op) {
                                         {test::labels({batch, factor * height, factor * width}), labels},
                                         {state({classes}), weights}},
                                        with_gradients);
-    fmt::print(
-        "{{\"name\": \"{}\", \"shape\": [{}, {}, {}, {}], \"factor\": {}, \"logits\": [{:.17g}], \"labels\": "
-        "[{}], "
-        "\"weights\": [{}], \"loss\": {:.17g}, \"gradient\": [{:.17g}]}}\n",
-        name, batch, height, width, classes, factor, fmt::join(logits, ", "), fmt::join(labels, ", "),
-        fmt::join(weights, ", "), result.outputs[0][0], fmt::join(result.gradients[0], ", "));
+    const nlohmann::json line{{"name", name},
+                              {"shape", {batch, height, width, classes}},
+                              {"factor", factor},
+                              {"logits", logits},
+                              {"labels", labels},
+                              {"weights", weights},
+                              {"loss", result.outputs[0][0]},
+                              {"gradient", result.gradients[0]}};
+    std::cout << line << '\n';
 }
 
 }  // namespace
