@@ -1,29 +1,35 @@
 #!/usr/bin/env bash
-# Makes a folder, and a .tar.xz of it, that runs terrane on an x86-64 Linux without GDAL, HDF5, Boost or MPI: the
-# program, the tests of the GPU, their libraries, Open MPI's run time, bench/gpu.sh and a small tile store. With a build
-# that has CUDA the machine must bring the driver, CUDA 13, cuDNN 9 and NCCL, in the loader's path or in
-# $LD_LIBRARY_PATH.
+# Makes a folder, and a .tar.xz of it, that runs terrane on an x86-64 Linux with GPUs, and without GDAL, HDF5, Boost or MPI: the
+# program, its libraries, Open MPI's run time, bench/gpu.sh and a small tile store, in less than 60 MiB. The machine must bring
+# the driver, CUDA 13, cuDNN 9 and NCCL, in the loader's path or in $LD_LIBRARY_PATH. Works for a build without CUDA, too.
 #
-# Usage: scripts/bundle.sh BUILD_FOLDER OUTPUT_FOLDER [--gdal] [--no-archive]
-#   --gdal        takes GDAL along, 140 MB with what it needs; without, rasters can't be opened: the bundle trains on tiles
+# Usage: scripts/bundle.sh BUILD_FOLDER OUTPUT_FOLDER [--cpu] [--gdal] [--tests] [--limit MIB] [--no-archive]
+#   --cpu         takes oneDNN along, 38 MiB; without, only GPUs (and --device ref) compute
+#   --gdal        takes GDAL along, 140 MiB with what it needs; without, rasters can't be opened: the bundle trains on tiles
+#   --tests       takes along the tests of the GPU, which bench/gpu.sh runs
+#   --limit MIB   fails where the folder, without what the three options above add, is larger (60)
 #   --no-archive  only the folder
-# A build for one kind of GPU (-DCMAKE_CUDA_ARCHITECTURES=90) makes a smaller bundle.
-# Needs patchelf, a C compiler, and the programs built: terrane and, where there is CUDA, the tests labelled gpu.
+# Needs patchelf, a C compiler, and the programs built: terrane and, with --tests, those labelled gpu.
 set -euo pipefail
 top=$(cd "$(dirname "$0")/.." && pwd)
-[ $# -ge 2 ] || { sed -n '2,13p' "$0" | sed 's/^# \{0,1\}//' >&2; exit 2; }
+[ $# -ge 2 ] || { sed -n '2,14p' "$0" | sed 's/^# \{0,1\}//' >&2; exit 2; }
 build=$(cd "$1" && pwd)
 out=$(realpath -m "$2")
-with_gdal=no
-archive=yes
-for option in "${@:3}"; do
-  case $option in
+shift 2
+with_cpu=no with_gdal=no with_tests=no archive=yes limit=60
+while [ $# -gt 0 ]; do
+  case $1 in
+    --cpu) with_cpu=yes ;;
     --gdal) with_gdal=yes ;;
+    --tests) with_tests=yes ;;
+    --limit) limit=${2:-}; shift || true
+             [[ $limit =~ ^[0-9]+$ ]] || { echo "bundle: --limit takes a number of MiB" >&2; exit 2; } ;;
     --no-archive) archive=no ;;
-    *) echo "bundle: unknown option $option" >&2; exit 2 ;;
+    *) echo "bundle: unknown option $1" >&2; exit 2 ;;
   esac
+  shift
 done
-for tool in patchelf gcc objdump tar xz; do
+for tool in patchelf gcc objdump nm tar xz; do
   command -v $tool >/dev/null || { echo "bundle: $tool is missing" >&2; exit 1; }
 done
 [ -x "$build/terrane" ] || { echo "bundle: there is no $build/terrane; build it first" >&2; exit 1; }
@@ -44,86 +50,91 @@ is_of_the_machine() {
   esac
 }
 
-# Copies what a program or a library needs, and what that needs, to lib/.
-take_libraries_of() {
-  local name path
-  while read -r name path; do
-    is_of_the_machine "$name" && continue
-    [ "$with_gdal" = no ] && [ "$name" = "${gdal_name:-}" ] && continue
-    [ "$path" = not ] && { echo "bundle: $1 needs $name, which is not here" >&2; exit 1; }
-    [ -e "$out/lib/$name" ] || install -m 755 "$path" "$out/lib/$name"
-  done < <(needed_by "$1")
-}
+# Libraries in whose place something stands that does nothing (scripts/stand_in.sh); what they need is left out, too.
+left_out=" "
 
-# "NAME PATH" of every library that is loaded with a file. Without GDAL its own libraries don't count.
+# "NAME PATH" of every library that is loaded with a file, but for what is left out.
 needed_by() {
   local listed queue=("$1") seen=" " file name path
   listed=$(ldd "$1" | awk '$2 == "=>" {print $1, $3}')
-  if [ "$with_gdal" = yes ]; then
-    echo "$listed"
-    return
-  fi
   while [ ${#queue[@]} -gt 0 ]; do
     file=${queue[0]}; queue=("${queue[@]:1}")
     for name in $(objdump -p "$file" | awk '$1 == "NEEDED" {print $2}'); do
       case "$seen" in *" $name "*) continue ;; esac
       seen+="$name "
-      path=$(awk -v name="$name" '$1 == name {print $2; exit}' <<< "$listed")
       is_of_the_machine "$name" && continue
-      [ "$name" = "${gdal_name:-}" ] && continue
+      case "$left_out" in *" $name "*) continue ;; esac
+      path=$(awk -v name="$name" '$1 == name {print $2; exit}' <<< "$listed")
       echo "$name ${path:-not}"
-      queue+=("$path")
+      [ "${path:-not}" = not ] || queue+=("$path")
     done
   done
 }
 
+# Copies what a program or a library needs, and what that needs, to lib/.
+take_libraries_of() {
+  local name path
+  while read -r name path; do
+    [ "$path" = not ] && { echo "bundle: $1 needs $name, which is not here" >&2; exit 1; }
+    [ -e "$out/lib/$name" ] || install -m 755 "$path" "$out/lib/$name"
+  done < <(needed_by "$1")
+}
+
+# Copies a program and what it needs; `place` is below the bundle.
+take_program() {
+  local program=$1 place=$2
+  install -D -m 755 "$program" "$out/$place"
+  strip "$out/$place"
+  take_libraries_of "$program"
+}
+
+# Leaves out the library of that name, whose users are the programs or, if it is named, another library.
+leave_out() {
+  local name path user
+  read -r name path < <(ldd "$build/terrane" | awk -v part="$1" 'index($1, part) == 1 && $3 ~ /^\// {print $1, $3; exit}') || true
+  [ -n "${name:-}" ] || return 0
+  left_out+="$name "
+  user=${2:+$(ldd "$build/terrane" | awk -v part="$2" 'index($1, part) == 1 {print $3; exit}')}
+  if [ -n "$user" ]; then set -- "$user"; else set -- "${programs[@]}"; fi
+  "$top/scripts/stand_in.sh" "$path" "$out/lib" "$@"
+}
+
+# Puts the real library, and what it needs, in the stand-in's place.
+take_after_all() {
+  local name path
+  read -r name path < <(ldd "$build/terrane" | awk -v part="$1" 'index($1, part) == 1 && $3 ~ /^\// {print $1, $3; exit}') || true
+  [ -n "${name:-}" ] || return 0
+  left_out=${left_out/ $name / }
+  rm -f "$out/lib/$name"
+  take_libraries_of "$build/terrane"
+}
+
 programs=("$build/terrane")
-while read -r test; do programs+=("$test"); done < <(
-  ctest --test-dir "$build" -L gpu -N --show-only=json-v1 2>/dev/null |
-    python3 -c 'import json, sys
+tests=()
+if [ "$with_tests" = yes ]; then
+  while read -r test; do tests+=("$test"); done < <(
+    ctest --test-dir "$build" -L gpu -N --show-only=json-v1 2>/dev/null |
+      python3 -c 'import json, sys
 for test in json.load(sys.stdin).get("tests", []):
     command = test.get("command", [])
     if len(command) == 1: print(command[0])' | sort -u)
-
-gdal_name=$(objdump -p "$build/terrane" | awk '$1 == "NEEDED" && $2 ~ /^libgdal/ {print $2}')
-if [ "$with_gdal" = no ] && [ -n "$gdal_name" ]; then
-  # In GDAL's place stands a library whose functions open nothing.
-  gdal_path=$(ldd "$build/terrane" | awk -v name="$gdal_name" '$1 == name {print $3}')
-  stand_in=$(mktemp -d)
-  {
-    echo '#include <stdlib.h>'
-    comm -12 <(nm -D --undefined-only "${programs[@]}" | awk 'NF == 2 {sub(/@.*/, "", $2); print $2}' | sort -u) \
-             <(nm -D --defined-only "$gdal_path" | awk '{sub(/@.*/, "", $3); print $3}' | sort -u) |
-      while read -r symbol; do
-        case $symbol in
-          CPLGetLastErrorMsg) echo 'const char* CPLGetLastErrorMsg(void) { return "this bundle was made without GDAL (scripts/bundle.sh --gdal)"; }' ;;
-          GDALVersionInfo) echo 'const char* GDALVersionInfo(const char* request) { (void)request; return "none (bundle)"; }' ;;
-          CPLGetLastErrorType) echo 'int CPLGetLastErrorType(void) { return 3; }' ;;
-          CPLGetConfigOption) echo 'const char* CPLGetConfigOption(const char* key, const char* value) { (void)key; return value; }' ;;
-          CPLMalloc) echo 'void* CPLMalloc(size_t bytes) { return malloc(bytes); }' ;;
-          VSIFree) echo 'void VSIFree(void* memory) { free(memory); }' ;;
-          *) echo "void* $symbol(void) { return 0; }" ;;
-        esac
-      done
-  } > "$stand_in/gdal.c"
-  gcc -shared -fPIC -O1 -Wl,-soname,"$gdal_name" -o "$out/lib/$gdal_name" "$stand_in/gdal.c"
-  rm -rf "$stand_in"
+  for test in "${tests[@]}"; do
+    [ -x "$test" ] || { echo "bundle: the test $test is not built" >&2; exit 1; }
+  done
+  programs+=("${tests[@]}")
 fi
-
-mkdir -p "$out/bin/tests"
-for program in "${programs[@]}"; do
-  case $program in */terrane) place="$out/bin/terrane" ;; *) place="$out/bin/tests/$(basename "$program")" ;; esac
-  install -m 755 "$program" "$place"
-  strip "$place"
-  take_libraries_of "$program"
-done
+leave_out libgdal
+leave_out libdnnl
+# HDF5 uses it for files in object stores, which a tile store never is; it would bring TLS, LDAP and Kerberos.
+leave_out libcurl libhdf5
+take_program "$build/terrane" bin/terrane
 
 # Open MPI: what starts ranks on one machine or over TCP. Components for special networks would bring their drivers.
 components=$(ompi_info --path pkglibdir --parsable | sed 's/^path:pkglibdir://')
 mkdir -p "$out/lib/openmpi" "$out/lib/pmix" "$out/lib/hwloc" "$out/share/openmpi" "$out/share/pmix"
 for component in "$components"/*.so; do
   case $(basename "$component") in
-    *_ofi.so|*_ucx.so|*_openib.so|*_psm*.so|*_usnic.so|*monitoring*|mca_memheap*|mca_scoll*|mca_spml*|mca_sshmem*|mca_io_romio*) continue ;;
+    *_ofi.so|*_ucx.so|*_openib.so|*_psm*.so|*_usnic.so|*monitoring*|mca_atomic*|mca_memheap*|mca_scoll*|mca_spml*|mca_sshmem*|mca_io_romio*) continue ;;
   esac
   install -m 644 "$component" "$out/lib/openmpi/"
   take_libraries_of "$component"
@@ -153,21 +164,9 @@ EOF
 chmod 755 "$out/bin/mpirun"
 touch "$out/etc/openmpi-mca-params.conf"
 
-# Everything finds its libraries beside itself, plugins included: the old RPATH counts for what a program loads, too.
-for file in "$out"/bin/terrane "$out"/bin/tests/* "$out"/libexec/*; do
-  [ -f "$file" ] || continue
-  case $file in */tests/*) up=../.. ;; *) up=.. ;; esac
-  patchelf --force-rpath --set-rpath "\$ORIGIN/$up/lib" "$file"
-done
-for file in "$out"/lib/*.so* ; do patchelf --force-rpath --set-rpath '$ORIGIN' "$file"; done
-for file in "$out"/lib/openmpi/*.so "$out"/lib/pmix/*.so; do
-  [ -e "$file" ] || continue
-  patchelf --force-rpath --set-rpath '$ORIGIN/..' "$file"
-done
-
 # A small scene, built to tiles, and what measures a GPU.
 scratch=$(mktemp -d)
-"$build/terrane" data synth -q -o "$scratch/scene" --size 1024 --seed 7 >/dev/null
+"$build/terrane" data synth -q -o "$scratch/scene" --size 768 --seed 7 >/dev/null
 "$build/terrane" data build -q -c "$scratch/scene/scene.toml" -o "$out/share/tiles" >/dev/null
 cp "$scratch/scene/scene.toml" "$out/share/scene.toml"
 rm -rf "$scratch"
@@ -175,9 +174,41 @@ mkdir -p "$out/bench"
 cp -r "$top/bench/gpu.sh" "$top/bench/gpu.py" "$top/bench/pytorch_step.py" "$top/bench/twins" "$out/bench/"
 find "$out/bench" -name __pycache__ -prune -exec rm -rf {} +
 
+# Everything finds its libraries beside itself, plugins included: the old RPATH counts for what a program loads, too.
+find_libraries_beside() {
+  local file up
+  for file in "$out"/bin/terrane "$out"/bin/tests/* "$out"/libexec/*; do
+    [ -f "$file" ] || continue
+    case $file in */tests/*) up=../.. ;; *) up=.. ;; esac
+    patchelf --force-rpath --set-rpath "\$ORIGIN/$up/lib" "$file"
+  done
+  for file in "$out"/lib/*.so* ; do patchelf --force-rpath --set-rpath '$ORIGIN' "$file"; done
+  for file in "$out"/lib/openmpi/*.so "$out"/lib/pmix/*.so; do
+    [ -e "$file" ] || continue
+    patchelf --force-rpath --set-rpath '$ORIGIN/..' "$file"
+  done
+}
+size_in_kib() { du -sk --apparent-size "$out" | cut -f1; }
+
+find_libraries_beside
+base=$(size_in_kib)
+if [ "$base" -gt $((limit * 1024)) ]; then
+  echo "bundle: $out takes $((base / 1024)) MiB, and $limit are allowed (--limit). The largest files:" >&2
+  find "$out" -type f -printf '%s %P\n' | sort -rn | awk 'NR <= 8 {printf "  %6.1f MiB  %s\n", $1 / 1048576, $2}' >&2
+  echo "bundle: a build for one kind of GPU (-DCMAKE_CUDA_ARCHITECTURES=90), or with nvcc 12.8 or newer, is smaller" >&2
+  exit 1
+fi
+[ "$with_cpu" = no ] || take_after_all libdnnl
+if [ "$with_gdal" = yes ]; then
+  take_after_all libcurl
+  take_after_all libgdal
+fi
+for test in "${tests[@]}"; do take_program "$test" "bin/tests/$(basename "$test")"; done
+find_libraries_beside
+
 echo "bundle: needs a C library of at least $(
   { objdump -T "$out/bin/terrane" "$out"/lib/*.so*; } 2>/dev/null | grep -o 'GLIBC_2\.[0-9]*' | sort -uV | tail -1)"
-echo "bundle: $out, $(du -sm --apparent-size "$out" | cut -f1) MiB"
+echo "bundle: $out, $(($(size_in_kib) / 1024)) MiB$([ "$(size_in_kib)" = "$base" ] || echo ", $((base / 1024)) of them without what the options add")"
 [ "$archive" = no ] && exit 0
 tar -C "$(dirname "$out")" -c "$(basename "$out")" | xz -4 -T 2 > "$out.tar.xz.part"
 mv "$out.tar.xz.part" "$out.tar.xz"

@@ -71,6 +71,13 @@ class CpuBackend final : public device::Backend {
 }  // namespace
 
 std::unique_ptr<device::Backend> make_cpu_backend() {
+    if (!onednn::is_there()) {
+        throw Error(
+            ExitCode::device_unavailable, 712,
+            "This copy of terrane computes on GPUs only: it was bundled without oneDNN.",
+            "Use --device cuda, make the bundle with scripts/bundle.sh --cpu, or try --device ref, which is "
+            "slow.");
+    }
     return std::make_unique<CpuBackend>();
 }
 

@@ -136,6 +136,10 @@ std::string implementation_of(const dnnl::primitive_desc_base& description) {
 
 }  // namespace
 
+bool is_there() {
+    return ::dnnl_version()->major > 0;
+}
+
 std::string version() {
     const dnnl_version_t* loaded = ::dnnl_version();
     return fmt::format("{}.{}.{}", loaded->major, loaded->minor, loaded->patch);

@@ -12,6 +12,8 @@ namespace terrane::cpu::onednn {
 
 using Desc = dnnl::memory::desc;
 
+/// Whether what is loaded is oneDNN, and not what scripts/stand_in.sh puts in its place (version 0.0.0).
+bool is_there();
 /// The version that is loaded: "2.6.3".
 std::string version();
 /// The instruction set code is generated for on this machine: "avx512_core_amx".
