@@ -5,6 +5,7 @@ down as such, and the next one follows. What is measured is as the programs prin
 import argparse
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -275,17 +276,26 @@ class Run:
     def sanitizer(self):
         tool = shutil.which("compute-sanitizer")
         program = next((test for test in self.tests if test.endswith("test_kernels_cuda")), None)
-        if tool is None or program is None or self.options.device != "cuda":
-            self.say("compute-sanitizer or its test is not here")
+        if program is None:
+            self.say("test_kernels_cuda is not here")
             return {"left_out": "not here"}
+        # A filter that selects nothing would look like a clean run.
+        selection, listed = "[cases]", self.call([program, "--list-tests", "[cases]"], 60)
+        found = re.search(r"(\d+) (?:matching )?test cases?", listed["out"])
+        selected = int(found.group(1)) if found else 0
+        if selected == 0:
+            raise RuntimeError(f"{selection} selects no test: {(listed['out'] + listed['err']).strip()[-300:]}")
+        if tool is None or self.options.device != "cuda":
+            self.say(f"compute-sanitizer is not here, or no GPU; {selected} tests would run")
+            return {"left_out": "not here", "selected": selected}
         rows = []
         for check in ("memcheck", "racecheck"):
-            done = self.call([tool, "--tool", check, "--error-exitcode", "9", program, "[kernels]"],
-                             0.5 * max(2.0, self.left() - 5), env={**os.environ, "TERRANE_CASE": "batch_norm"})
+            done = self.call([tool, "--tool", check, "--error-exitcode", "9", program, selection],
+                             0.5 * max(2.0, self.left() - 5), env={**os.environ, "TERRANE_CASE": "batch norm*"})
             lines = (done["out"] + done["err"]).strip().splitlines()
             rows.append({"tool": check, "code": done["code"], "output": lines[-40:]})
             self.say(f"{check}: " + ("cut off" if done["code"] is None else f"exit code {done['code']}") + (f"  {lines[-1]}" if lines else ""))
-        return {"rows": rows}
+        return {"selected": selected, "rows": rows}
 
     def all(self):
         self.part("machine", self.machine, 5)

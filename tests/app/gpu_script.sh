@@ -18,5 +18,6 @@ ops = parts["ops"]["assorted fp32"]
 assert ops["peak_flops_per_second"] > 0 and len(ops["ops"]) > 5, ops
 duet = parts["steps"]["duet"]["terrane"]["fp32"]
 assert duet["seconds_median"] > 0 and duet["measured_bytes"] > 0 and duet["per_step"]["allocations"] == 0, duet
+assert parts["sanitizer"]["selected"] >= 5, parts["sanitizer"]
 assert open(sys.argv[1] + "/gpu.txt").read().count("== ") == 7
 EOF

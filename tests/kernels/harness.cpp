@@ -1,5 +1,6 @@
 // The harness itself: each kind of fault that the kernel tests exist for must be reported.
 #include <cmath>
+#include <cstdlib>
 #include <functional>
 
 #include "kernels/compare.hpp"
@@ -91,4 +92,22 @@ TEST_CASE("the harness reports wrong, missing and misplaced writes", "[harness]"
     CHECK(complaints(behind).find("beside the buffer") != std::string::npos);
     CHECK(complaints(before).find("beside the buffer") != std::string::npos);
     CHECK(complaints(input).find("input 0 was changed") != std::string::npos);
+}
+
+TEST_CASE("TERRANE_CASE selects a case by its name, or a family by its beginning", "[harness]") {
+    const char* given = std::getenv("TERRANE_CASE");
+    const std::string before = given == nullptr ? "" : given;
+    ::setenv("TERRANE_CASE", "batch norm*", 1);  // what bench/gpu.py runs below compute-sanitizer
+    const std::vector<OpCase> family = selected_cases();
+    CHECK(family.size() > 1);
+    for (const OpCase& one : family) CHECK(one.name.starts_with("batch norm "));
+    ::setenv("TERRANE_CASE", family.back().name.c_str(), 1);
+    CHECK(selected_cases().size() == 1);
+    ::setenv("TERRANE_CASE", "batch_norm", 1);
+    CHECK_THROWS_AS(selected_cases(), InternalError);
+    if (given == nullptr) {
+        ::unsetenv("TERRANE_CASE");
+    } else {
+        ::setenv("TERRANE_CASE", before.c_str(), 1);
+    }
 }

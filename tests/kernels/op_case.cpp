@@ -29,13 +29,22 @@ bool OpCase::is_loss() const {
         op);
 }
 
+namespace {
+
+bool fits(const std::string& name, const std::string& wanted) {
+    if (wanted.ends_with('*')) return name.starts_with(wanted.substr(0, wanted.size() - 1));
+    return name == wanted;
+}
+
+}  // namespace
+
 std::vector<OpCase> selected_cases() {
     const char* wanted = std::getenv("TERRANE_CASE");
     std::vector<OpCase> result;
     for (auto* family : {product_cases, norm_cases, map_cases, pointwise_cases, class_cases, attention_cases,
                          diffusion_cases}) {
         for (OpCase& one : family()) {
-            if (wanted == nullptr || one.name == wanted) result.push_back(std::move(one));
+            if (wanted == nullptr || fits(one.name, wanted)) result.push_back(std::move(one));
         }
     }
     TERRANE_ASSERT(!result.empty(), "no op case is called '{}'", wanted);

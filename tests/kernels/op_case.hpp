@@ -66,7 +66,7 @@ struct OpCase {
     std::int64_t classes() const { return inputs[0].shape.channels(); }
 };
 
-/// All cases; with TERRANE_CASE set only the one of that name.
+/// All cases; with TERRANE_CASE set only the one of that name, or those that begin so ("batch norm*").
 std::vector<OpCase> selected_cases();
 
 // The parts of the table, by family.
