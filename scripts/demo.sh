@@ -2,7 +2,7 @@
 # From nothing to a georeferenced map.
 # Usage: scripts/demo.sh              on a synthetic scene made on the spot
 #        scripts/demo.sh CONFIG.toml  on the rasters that the configuration names
-# Environment: TERRANE_RANKS (2), TERRANE_DEMO (demo/<name>: the output folder),
+# Environment: TERRANE_RANKS (2; with GPUs not more than there are), TERRANE_DEMO (demo/<name>: the output folder),
 #              TERRANE_SIZE (edge of the synthetic scene in pixels, 2048)
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -19,7 +19,8 @@ cd "$root"
 scripts/setup.sh
 scripts/build.sh
 terrane="$root/build/${TERRANE_PRESET:-release}/terrane"
-ranks=${TERRANE_RANKS:-2}
+gpus=$(nvidia-smi --list-gpus 2>/dev/null | grep -c '^GPU' || true)
+ranks=${TERRANE_RANKS:-$([ "$gpus" = 1 ] && echo 1 || echo 2)}
 if [ "$(id -u)" -eq 0 ]; then
   # Open MPI refuses to start as root unless told twice; in a container root is all there is.
   export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1

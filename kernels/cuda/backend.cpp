@@ -134,18 +134,26 @@ class CudaBackend final : public device::Backend {
 
 namespace {
 
-/// Of the driver; 0 where there is none.
+/// Throws Error E0713 or E0718 unless there is a driver for this build.
 void require_driver() {
     int driver = 0, runtime = 0;
     TERRANE_CUDA_CHECK(cudaDriverGetVersion(&driver));
     TERRANE_CUDA_CHECK(cudaRuntimeGetVersion(&runtime));
-    if (driver > 0)
-        require_version({"NVIDIA's driver", of_cuda(runtime), of_cuda(driver), Compatibility::same_major});
+    if (driver == 0) {
+        throw Error(ExitCode::device_unavailable, 713,
+                    "No CUDA device can be used: no NVIDIA driver is loaded.",
+                    "Run 'nvidia-smi' on this node; in a Slurm job ask for --gpus; or use --device cpu.");
+    }
+    require_version({"NVIDIA's driver", of_cuda(runtime), of_cuda(driver), Compatibility::same_major});
 }
 
-}  // namespace
+struct Device {
+    int number = 0;
+    cudaDeviceProp properties;
+};
 
-std::unique_ptr<device::Backend> make_cuda_backend(int local_rank) {
+/// The device of a local rank, with all that this build needs of it and around it. It is not entered.
+Device require_device(int local_rank) {
     require_driver();
     int devices = 0;
     const cudaError_t status = cudaGetDeviceCount(&devices);
@@ -155,12 +163,32 @@ std::unique_ptr<device::Backend> make_cuda_backend(int local_rank) {
                                 status != cudaSuccess ? cudaGetErrorString(status) : "the driver shows none"),
                     "Run 'nvidia-smi' on this node; in a Slurm job ask for --gpus; or use --device cpu.");
     }
-    const int device = local_rank % devices;
-    TERRANE_CUDA_CHECK(cudaSetDevice(device));
+    Device device;
+    device.number = local_rank % devices;
+    TERRANE_CUDA_CHECK(cudaGetDeviceProperties(&device.properties, device.number));
+    require_kernels_for(TERRANE_CUDA_ARCHITECTURES, device.properties.name, device.properties.major,
+                        device.properties.minor);
     require_library_versions();
-    cudaDeviceProp properties;
-    TERRANE_CUDA_CHECK(cudaGetDeviceProperties(&properties, device));
-    return std::make_unique<CudaBackend>(properties);
+    return device;
+}
+
+}  // namespace
+
+std::unique_ptr<device::Backend> make_cuda_backend(int local_rank) {
+    const Device device = require_device(local_rank);
+    TERRANE_CUDA_CHECK(cudaSetDevice(device.number));
+    return std::make_unique<CudaBackend>(device.properties);
+}
+
+std::string why_unusable(int local_rank) {
+    try {
+        require_device(local_rank);
+        return {};
+    } catch (const Error& error) {
+        std::string reason = error.message();
+        if (reason.ends_with('.')) reason.pop_back();
+        return reason;
+    }
 }
 
 }  // namespace terrane::cuda

@@ -9,4 +9,8 @@ std::unique_ptr<device::Backend> make_cuda_backend(int) {
                 "Use --device cpu, or build where nvcc is on PATH with -DTERRANE_CUDA=ON.");
 }
 
+std::string why_unusable(int) {
+    return "this terrane was built without CUDA";
+}
+
 }  // namespace terrane::cuda

@@ -1,5 +1,7 @@
 #include "cuda/versions.hpp"
 
+#include <sstream>
+
 #include "base/error.hpp"
 
 namespace terrane::cuda {
@@ -41,6 +43,37 @@ void require_version(const Requirement& requirement) {
             ? fmt::format("Install a driver for CUDA {} or newer, or build with an older CUDA.", built.major)
             : fmt::format("Put {} {}.{} or a newer {}.x first in the loader's path (LD_LIBRARY_PATH).",
                           requirement.library, built.major, built.minor, built.major));
+}
+
+bool has_kernels_for(const std::string& architectures, int major, int minor) {
+    const int device = 10 * major + minor;
+    std::istringstream list(architectures);
+    for (std::string entry; std::getline(list, entry, ';');) {
+        std::size_t digits = 0;
+        while (digits < entry.size() && entry[digits] >= '0' && entry[digits] <= '9') ++digits;
+        // "native", "all" and "all-major" name none: what they hold only the compiler knew.
+        if (digits == 0 || digits > 4) return true;
+        const int built = std::stoi(entry.substr(0, digits));
+        const char variant = digits < entry.size() ? entry[digits] : '-';
+        if (variant == 'a') {
+            if (device == built) return true;  // "90a": for that device alone
+            continue;
+        }
+        const bool machine_code = !entry.ends_with("-virtual"), ptx = !entry.ends_with("-real");
+        if (machine_code && built / 10 == major && built <= device) return true;
+        if (ptx && variant != 'f' && built <= device) return true;
+    }
+    return false;
+}
+
+void require_kernels_for(const std::string& architectures, const std::string& name, int major, int minor) {
+    if (has_kernels_for(architectures, major, minor)) return;
+    throw Error(
+        ExitCode::device_unavailable, 713,
+        fmt::format("No CUDA device can be used: {} has compute capability {}.{}, but this terrane was "
+                    "built for {}.",
+                    name, major, minor, architectures),
+        fmt::format("Build with -DCMAKE_CUDA_ARCHITECTURES={}{}, or use --device cpu.", major, minor));
 }
 
 }  // namespace terrane::cuda

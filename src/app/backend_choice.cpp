@@ -27,7 +27,12 @@ void refuse_to_share(const comm::World& world, const std::vector<std::string>& i
         fmt::format("ranks would share a GPU: {}.", fmt::join(places, "; ")),
         "Start as many ranks per host as it has GPUs (mpirun --map-by ppr:N:node; srun "
         "--ntasks-per-node=N --gpus-per-node=N) and let CUDA_VISIBLE_DEVICES show them all or each its own; "
-        "-s runtime.share_device=true allows it for tests.");
+        "or use --device cpu; -s runtime.share_device=true allows it for tests.");
+}
+
+GpuFinding find_gpu(int local_rank) {
+    const std::string why_not = cuda::why_unusable(local_rank);
+    return {why_not.empty(), why_not};
 }
 
 }  // namespace
@@ -44,22 +49,43 @@ std::vector<std::vector<int>> ranks_that_share(const std::vector<std::string>& i
     return groups;
 }
 
-std::unique_ptr<device::Backend> choose_backend(const Invocation& invocation,
-                                                const config::Runtime& runtime) {
-    if (runtime.device == "ref") return ref::make_ref_backend();
-    if (runtime.device != "cuda") return cpu::make_cpu_backend();
+ChosenBackend::ChosenBackend(std::unique_ptr<device::Backend> backend, const std::string& why)
+    : backend_(std::move(backend)),
+      line_(fmt::format("{}{} ({})",
+                        backend_->description().starts_with(backend_->name()) ? "" : backend_->name() + ", ",
+                        backend_->description(), why)) {}
+
+DeviceChoice agree_on_device(const Invocation& invocation, const config::Runtime& runtime) {
+    if (runtime.device != "auto") return {runtime.device, "runtime.device"};
+    std::vector<GpuFinding> findings;
+    for (const std::string& why_not :
+         invocation.communicator().all_gather(find_gpu(invocation.world().local_rank()).why_not))
+        findings.push_back({why_not.empty(), why_not});
+    return choose_device(findings, invocation.world().hosts());
+}
+
+ChosenBackend choose_backend(const Invocation& invocation, const config::Runtime& runtime) {
     const comm::World& world = invocation.world();
+    const DeviceChoice choice = agree_on_device(invocation, runtime);
+    if (choice.device == "ref") return {ref::make_ref_backend(), choice.why};
+    if (choice.device == "cpu") {
+        try {
+            return {cpu::make_cpu_backend(), choice.why};
+        } catch (const Error& error) {
+            throw error.with_context(choice.why);
+        }
+    }
     auto backend = cuda::make_cuda_backend(world.local_rank());
     if (world.size() > 1 && !runtime.share_device)
         refuse_to_share(world, invocation.communicator().all_gather(backend->device_id()));
-    return backend;
+    return {std::move(backend), choice.why};
 }
 
 DeviceSums::DeviceSums(const Invocation& invocation, const config::Config& config, device::Backend& backend)
     : world_(invocation.world()) {
     comm::Communicator& ranks = invocation.communicator();
     const bool bf16 = config.train.gradient_sums == "bf16";
-    if (ranks.size() > 1 && config.runtime.device == "cuda" && config.runtime.device_sums == "auto" &&
+    if (ranks.size() > 1 && !backend.device_id().empty() && config.runtime.device_sums == "auto" &&
         ranks_that_share(ranks.all_gather(backend.device_id())).empty()) {
         sums_ = backend.connect({.rank = ranks.rank(),
                                  .size = ranks.size(),

@@ -4,16 +4,35 @@
 #include <string>
 #include <vector>
 
+#include "app/device_choice.hpp"
 #include "app/verb.hpp"
 #include "device/backend.hpp"
 
 namespace terrane::app {
 
-/// The backend for runtime.device: cpu, ref, cuda, or auto, which means cpu as long as the CUDA backend can't
-/// run a network (docs/gpu-status.md). On a machine with several GPUs a rank takes the one of its local rank.
-/// Collective. Throws Error E0712 or E0713 (69) if cuda is asked for and can't be had, E0716 (69) on every
-/// rank if ranks would share a GPU without runtime.share_device.
-std::unique_ptr<device::Backend> choose_backend(const Invocation& invocation, const config::Runtime& runtime);
+/// What the ranks compute on, and why it was taken.
+class ChosenBackend {
+  public:
+    ChosenBackend(std::unique_ptr<device::Backend> backend, const std::string& why);
+
+    device::Backend& operator*() const { return *backend_; }
+    device::Backend* operator->() const { return backend_.get(); }
+    /// For people: "cuda, NVIDIA H100, ... (auto: every rank has a GPU that it can use)".
+    const std::string& line() const { return line_; }
+
+  private:
+    std::unique_ptr<device::Backend> backend_;
+    std::string line_;
+};
+
+/// The backend for runtime.device: cpu, ref or cuda as asked for; auto: see choose_device. On a machine with
+/// several GPUs a rank takes the one of its local rank. Collective. Throws Error E0712, E0713 or E0718 (69)
+/// if cuda is asked for and can't be had, E0719 (69) if auto finds a usable GPU on some ranks only, E0716
+/// (69) on every rank if ranks would share a GPU without runtime.share_device.
+ChosenBackend choose_backend(const Invocation& invocation, const config::Runtime& runtime);
+
+/// The same decision without the backend. Collective; throws Error E0719.
+DeviceChoice agree_on_device(const Invocation& invocation, const config::Runtime& runtime);
 
 /// What ranks sum with in device memory; null: by way of the host. Collective. Throws Error E0717 (69) if
 /// NCCL can't connect them. Where another rank is lost later, the sums are given up before this process ends.

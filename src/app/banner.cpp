@@ -51,7 +51,7 @@ std::vector<std::string> message_layer_variables() {
 
 }  // namespace
 
-void show_banner(const Invocation& invocation, const std::string& run) {
+void show_banner(const Invocation& invocation, const std::string& run, const ChosenBackend& backend) {
     const comm::World& world = invocation.world();
     report::Banner banner;
     banner.version = version();
@@ -70,8 +70,9 @@ void show_banner(const Invocation& invocation, const std::string& run) {
     banner.master = world.master();
     banner.libraries = {"gdal " + raster::gdal_version(), "hdf5 " + tiles::hdf5_version()};
     banner.places = places_of(invocation);
+    banner.device = backend.line();
     // Only a run that uses them speaks of GPUs; doctor lists them anyway.
-    if (world.rank() == 0 && invocation.config().runtime.device == "cuda") banner.gpus = gpu_lines();
+    if (world.rank() == 0 && !backend->device_id().empty()) banner.gpus = gpu_lines();
     banner.environment = message_layer_variables();
     banner.threads = invocation.cores().threads;
     banner.binding = invocation.cores().binding;

@@ -1,3 +1,4 @@
+#include "app/backend_choice.hpp"
 #include "app/output.hpp"
 #include "app/verb.hpp"
 #include "bench/collective_time.hpp"
@@ -14,10 +15,19 @@ ExitCode run_bench_comm(Invocation& invocation) {
                     "bench comm needs --largest from 1 to 4096 MiB and --repetitions from 1 to 100000.");
     }
     const comm::World& world = invocation.world();
-    const auto rows = bench::measure_sums(invocation.communicator(), static_cast<std::size_t>(largest) << 20,
-                                          static_cast<int>(repetitions));
+    comm::Communicator& ranks = invocation.communicator();
+    const std::size_t bytes = static_cast<std::size_t>(largest) << 20;
+    const auto times = static_cast<int>(repetitions);
+    bench::MeasuredSums measured{bench::measure_sums(ranks, bytes, times), {}};
+    const config::Config& config = invocation.config();
+    if (world.size() > 1 && agree_on_device(invocation, config.runtime).device == "cuda") {
+        const ChosenBackend backend = choose_backend(invocation, config.runtime);
+        const DeviceSums sums(invocation, config, *backend);
+        if (sums.get() != nullptr)
+            measured.device = bench::measure_queued_sums(*backend, *sums.get(), ranks, bytes, times);
+    }
     if (world.rank() == 0) {
-        print_line(bench::collectives_json(rows, world.size(), world.nodes(), world.library(),
+        print_line(bench::collectives_json(measured, world.size(), world.nodes(), world.library(),
                                            invocation.command_text()));
     }
     return ExitCode::done;
@@ -28,7 +38,7 @@ ExitCode run_bench_comm(Invocation& invocation) {
 extern const Verb bench_comm_verb;
 const Verb bench_comm_verb = {
     .name = "bench comm",
-    .summary = "time of gradient sums over the ranks, by size; JSON",
+    .summary = "time and bandwidth of gradient sums over the ranks, by size, with GPUs also by NCCL; JSON",
     .ranks = Ranks::all,
     .config = ConfigNeed::optional,
     .positional = "",

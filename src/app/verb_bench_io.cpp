@@ -75,7 +75,7 @@ void measure_store(const config::Config& config, const bench::IoOptions& options
 ExitCode run_bench_io(Invocation& invocation) {
     const bench::IoOptions options = options_of(invocation);
     comm::Communicator& communicator = invocation.communicator();
-    const auto backend = choose_backend(invocation, invocation.config().runtime);
+    const ChosenBackend backend = choose_backend(invocation, invocation.config().runtime);
     const ScratchFolder scratch(invocation.config().runtime.out, communicator);
     const bool own = invocation.config().modalities.empty();
 

@@ -28,7 +28,7 @@ std::vector<bench::OpCase> cases_of(const Invocation& invocation, DType compute)
 ExitCode run_bench_ops(Invocation& invocation) {
     const std::string precision = invocation.text("precision", "fp32");
     const DType compute = train::compute_type(precision);
-    const auto backend = choose_backend(invocation, invocation.config().runtime);
+    const ChosenBackend backend = choose_backend(invocation, invocation.config().runtime);
     train::enter_precision(*backend, precision);
     const bench::OpsResult result =
         bench::measure_ops(*backend, cases_of(invocation, compute), compute,

@@ -71,7 +71,7 @@ ExitCode run_bench_scaling(Invocation& invocation) {
         config.train.batch = batch;
         config.train.global_batch = batch * world.size();
     }
-    const auto backend = choose_backend(invocation, config.runtime);
+    const ChosenBackend backend = choose_backend(invocation, config.runtime);
     train::enter_precision(*backend, config.train.precision);
     const DeviceSums device_sums(invocation, config, *backend);
     options.device_sums = device_sums.get();

@@ -22,7 +22,7 @@ ExitCode run_bench_step(Invocation& invocation) {
     options.warm_up = static_cast<int>(invocation.integer("warm-up", options.warm_up));
     options.per_node = invocation.has("per-node");
     options.recompute = graph::recompute_from_name(invocation.config().train.recompute);
-    const auto backend = choose_backend(invocation, invocation.config().runtime);
+    const ChosenBackend backend = choose_backend(invocation, invocation.config().runtime);
     train::enter_precision(*backend, precision);
     const std::optional<std::size_t> device_memory = backend->memory_left();
     options.budget = device_memory ? *device_memory : memory_budget(invocation.config().runtime, 1);

@@ -10,10 +10,12 @@
 #include <filesystem>
 #include <fstream>
 
+#include "app/backend_choice.hpp"
 #include "app/gpu_watch.hpp"
 #include "app/output.hpp"
 #include "app/verb.hpp"
 #include "base/file.hpp"
+#include "bench/collective_time.hpp"
 #include "comm/launch.hpp"
 #include "raster/gdal_library.hpp"
 #include "tiles/hdf5_library.hpp"
@@ -123,8 +125,35 @@ std::string describe_rank(const Invocation& invocation) {
                        cores.binding, cores.widened ? " (widened from one core)" : "");
 }
 
+// What the ranks compute on, and how fast NCCL sums between them. Collective.
+std::string describe_device(const Invocation& invocation) {
+    const config::Config& config = invocation.config();
+    const int ranks = invocation.world().size();
+    try {
+        const DeviceChoice choice = agree_on_device(invocation, config.runtime);
+        std::string text = fmt::format("device   {} ({})\n", choice.device, choice.why);
+        if (ranks == 1 || choice.device != "cuda") return text;
+        const ChosenBackend backend = choose_backend(invocation, config.runtime);
+        const DeviceSums sums(invocation, config, *backend);
+        if (sums.get() == nullptr) return text + "nccl     not used: sums go by way of the host\n";
+        constexpr std::size_t largest = std::size_t{64} << 20;
+        const auto rows =
+            bench::measure_queued_sums(*backend, *sums.get(), invocation.communicator(), largest, 20);
+        return text + fmt::format(
+                          "nccl     {:.1f} GB/s bus bandwidth, sums of {} MiB over {} ranks; {:.0f} us "
+                          "for {} bytes\n",
+                          1e-9 * rows.back().bus_bandwidth(ranks), rows.back().bytes >> 20, ranks,
+                          1e6 * rows.front().seconds, rows.front().bytes);
+    } catch (const Error& error) {
+        // Doctor goes on where all ranks come here: what is wrong is what it is asked for.
+        if (error.number() != 716 && error.number() != 717 && error.number() != 719) throw;
+        return fmt::format("device   none: {}\n", error.message());
+    }
+}
+
 ExitCode run_doctor(Invocation& invocation) {
     const comm::World& world = invocation.world();
+    const std::string device = describe_device(invocation);
     const std::vector<std::string> ranks = invocation.communicator().gather(describe_rank(invocation), 0);
     if (world.rank() != 0) return ExitCode::done;
 
@@ -148,6 +177,7 @@ ExitCode run_doctor(Invocation& invocation) {
         missing.empty() ? "all needed drivers" : fmt::format("without {}", fmt::join(missing, ", ")));
     text += fmt::format("hdf5     {}\n", tiles::hdf5_version());
     text += describe_gpus();
+    text += device;
 
     const std::string out = invocation.config().runtime.out;
     const fs::path folder = out.empty() ? fs::path(".") : fs::path(out);

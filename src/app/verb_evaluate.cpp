@@ -86,7 +86,8 @@ std::optional<Scored> score_checkpoint(const Invocation& invocation) {
         config.model = description->model;
     }
 
-    const auto backend = choose_backend(invocation, config.runtime);
+    const ChosenBackend backend = choose_backend(invocation, config.runtime);
+    log::info("dev   {}", backend.line());
     train::enter_precision(*backend, config.train.precision);
     const std::int64_t batch = config.eval.batch > 0 ? config.eval.batch : 4;
     graph::ParameterStore parameters(

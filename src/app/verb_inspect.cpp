@@ -55,7 +55,7 @@ ExitCode run_inspect(Invocation& invocation) {
     const nets::NetworkInputs inputs = network_inputs(invocation);
     const DType compute = train::compute_type(config.train.precision);
     const int moments = (config.optim.name == "sgd" ? 1 : 2) + (config.optim.ema_decay > 0 ? 1 : 0);
-    const auto backend = choose_backend(invocation, config.runtime);
+    const ChosenBackend backend = choose_backend(invocation, config.runtime);
     train::enter_precision(*backend, config.train.precision);
     const graph::Recompute recompute = graph::recompute_from_name(config.train.recompute);
     recipe::Design design{.model = config.model,

@@ -234,10 +234,10 @@ ExitCode run_predict(Invocation& invocation) {
     const predict::SceneChoice choice = scenes_of(invocation, model);
     const std::vector<Job> jobs = jobs_of(invocation, choice, model);
     prepare_folders(invocation, jobs);
-    show_banner(invocation, "");
+    const ChosenBackend backend = choose_backend(invocation, choice.config.runtime);
+    show_banner(invocation, "", backend);
     for (const std::string& name : choice.withheld) log::info("modality {} is withheld", name);
 
-    const auto backend = choose_backend(invocation, choice.config.runtime);
     train::enter_precision(*backend, choice.config.train.precision);
     predict::NetworkClassifier classifier(design_of(choice.config, model), *backend);
     train::load_model(weights, classifier.parameters(), *backend);

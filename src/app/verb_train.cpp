@@ -102,9 +102,9 @@ void show_exchange(const train::RunReport& plan) {
 }
 
 void print_plan(const Invocation& invocation, const fs::path& folder, const tiles::TileStore& store,
-                const train::RunReport& plan, std::size_t budget) {
+                const train::RunReport& plan, std::size_t budget, const ChosenBackend& backend) {
     const std::string debug = dist_debug(invocation.resolved(), comm::environment_variable);
-    show_banner(invocation, folder.string());
+    show_banner(invocation, folder.string(), backend);
     log::info("{}", report::format_data(summary_of(store)));
     log::info("{}", report::format_memory(plan.parameters, static_cast<std::int64_t>(plan.memory.total()),
                                           static_cast<std::int64_t>(budget)));
@@ -145,7 +145,7 @@ ExitCode run_train(Invocation& invocation) {
     if (config.runtime.overwrite) config.train.resume = "never";
 
     const std::size_t budget = memory_budget(config.runtime, invocation.world().local_size());
-    const auto backend = choose_backend(invocation, config.runtime);
+    const ChosenBackend backend = choose_backend(invocation, config.runtime);
     train::enter_precision(*backend, config.train.precision);
     const DeviceSums device_sums(invocation, config, *backend);
     const tiles::TileStore store(config.data.tiles);
@@ -192,7 +192,7 @@ ExitCode run_train(Invocation& invocation) {
     train::Trainer& trainer = *made;
     train::require_memory(setup, trainer.plan().memory, budget, scope);
     trainer.prepare();
-    print_plan(invocation, folder, store, trainer.plan(), budget);
+    print_plan(invocation, folder, store, trainer.plan(), budget, backend);
     if (config.runtime.dry_run) return ExitCode::done;
 
     GpuWatch gpu(backend->device_id());

@@ -63,7 +63,9 @@ TableOf<Runtime> runtime() {
                 "run: equal bits for equal rank and thread counts; ranks: training also on 1, 2, 4 ... "
                 "train.virtual_shards ranks")
         .one_of({"run", "ranks"});
-    table.option("device", &Runtime::device, "auto: the best there is")
+    table
+        .option("device", &Runtime::device,
+                "auto: the GPUs if every rank has one that it can use, the CPUs if none has")
         .one_of({"auto", "cpu", "cuda", "ref"});
     table
         .option("device_sums", &Runtime::device_sums,

@@ -87,8 +87,8 @@ std::string format_banner(const Banner& banner) {
         if (!banner.master.empty()) text += "   master " + banner.master;
     }
     text += fmt::format("   {} threads per rank, binding {}", banner.threads, banner.binding);
-    if (!banner.device.empty()) text += "   " + banner.device;
     for (const std::string& library : banner.libraries) text += "   " + library;
+    if (!banner.device.empty()) text += "\ndev   " + banner.device;
     for (const std::string& gpu : banner.gpus) text += "\ngpu   " + gpu;
     for (const std::string& place : banner.places) text += "\n" + place;
     for (const std::string& variable : banner.environment) text += "\nenv   " + variable;

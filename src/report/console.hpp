@@ -63,8 +63,8 @@ struct Banner {
         environment;  ///< variables of the message layers that are set: "NCCL_DEBUG=INFO"
     int threads = 1;
     std::string binding;
-    std::vector<std::string> gpus;       ///< the driver, and a line for each GPU of rank 0's machine
-    std::string device;                  ///< "cpu AVX-512, bf16"
+    std::vector<std::string> gpus;  ///< the driver, and a line for each GPU of rank 0's machine
+    std::string device;             ///< what is computed on, and why: "cpu, oneDNN 2.6.3 ... (auto: ...)"
     std::vector<std::string> libraries;  ///< "gdal 3.6.2"
 };
 std::string format_banner(const Banner& banner);

@@ -150,7 +150,8 @@ TEST_CASE("doctor describes every rank, and --threads wins", "[app]") {
     INFO(one.output);
     CHECK(one.exit_code == 0);
     CHECK_THAT(one.output, terrane::test::contains("no launcher, 1 rank") &&
-                               terrane::test::contains("disk") && terrane::test::contains("gpu"));
+                               terrane::test::contains("disk") && terrane::test::contains("gpu") &&
+                               terrane::test::contains("\ndevice   cpu (auto: "));
     CHECK(std::filesystem::is_empty(folder.path()));
     const ShellResult three = ranks(3, "doctor --threads 5 -o " + folder.path().string());
     INFO(three.output);

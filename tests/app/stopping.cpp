@@ -64,6 +64,7 @@ TEST_CASE("a signal to one rank stops all at one step with a checkpoint, and the
     INFO(stopped.output);
     CHECK_THAT(stopped.output, contains("sig    USR1 at rank 1; all ranks agreed to stop at step "));
     CHECK_THAT(stopped.output, contains("exit 75"));
+    CHECK_THAT(stopped.output, contains("\ndev   cpu, oneDNN ") && contains(" (auto: "));
     CHECK_THAT(stopped.output, contains("MB each, about "));
     CHECK(fs::exists(run / "ckpt/last/COMPLETE"));
     const std::string after = read_text_file(run / "events.jsonl");

@@ -116,10 +116,12 @@ TEST_CASE("the banner names run, ranks, threads and memory", "[report]") {
     banner.threads = 3;
     banner.binding = "cores 0-2";
     banner.libraries = {"gdal 3.6.2"};
+    banner.device = "cpu: AVX2, f32 (auto: no NVIDIA driver is loaded)";
     CHECK(format_banner(banner) ==
           "terrane 0.3.0  train  run=runs/potsdam/20260301-101500_482913\n"
           "mpi   2 nodes x 4 ranks (Open MPI 4.1.4, srun)   3 threads per rank, binding cores 0-2   gdal "
-          "3.6.2");
+          "3.6.2\n"
+          "dev   cpu: AVX2, f32 (auto: no NVIDIA driver is loaded)");
     CHECK(format_data({"tiles/potsdam", "c1f0aa", 2208, 384, 864, 512, 0.013, {{"irrg", 3}, {"dsm", 1}}}) ==
           "data  tiles/potsdam (c1f0…)  train 2208 / val 384 / test 864 tiles 512²  ignored 1.3 %  irrg[3] "
           "dsm[1]");
