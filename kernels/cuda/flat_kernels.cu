@@ -206,14 +206,23 @@ void FlatKernels::adamw(std::span<float> parameters, std::span<const float> grad
            AdamwRule{parameters.data(), gradients.data(), moment1.data(), moment2.data()});
 }
 
+double* FlatKernels::room_for_sums() {
+    // More items never make more chunks than this.
+    constexpr std::int64_t many = std::int64_t{1} << 40;
+    if (sums_.bytes() == 0) sums_ = memory_.allocate(SumGeometry(1, many).bytes(1) + sizeof(double));
+    return reinterpret_cast<double*>(sums_.data());
+}
+
+template <typename Work>
+void FlatKernels::queue_sum(std::span<const float> values, double* result) {
+    launch_sums(queue_, SumGeometry(1, count_of(values)), room_for_sums(), Work{values.data(), result});
+}
+
 template <typename Work>
 double FlatKernels::sum(std::span<const float> values) {
     if (values.empty()) return 0;
-    const SumGeometry geometry(1, count_of(values));
-    const std::size_t bytes = device::aligned(geometry.bytes(1));
-    std::byte* const memory = scratch(bytes + sizeof(double));
-    auto* result = reinterpret_cast<double*>(memory + bytes);
-    launch_sums(queue_, geometry, reinterpret_cast<double*>(memory), Work{values.data(), result});
+    double* const result = room_for_sums() + sums_.bytes() / sizeof(double) - 1;
+    queue_sum<Work>(values, result);
     double total = 0;
     memory_.copy_to_host(reinterpret_cast<std::byte*>(&total), reinterpret_cast<const std::byte*>(result),
                          sizeof(total));
@@ -226,6 +235,14 @@ double FlatKernels::sum_of_squares(std::span<const float> values) {
 
 bool FlatKernels::any_not_finite(std::span<const float> values) {
     return sum<NotFinite>(values) > 0;
+}
+
+void FlatKernels::queue_sum_of_squares(std::span<const float> values, double* result) {
+    queue_sum<Squares>(values, result);
+}
+
+void FlatKernels::queue_count_of_not_finite(std::span<const float> values, double* result) {
+    queue_sum<NotFinite>(values, result);
 }
 
 void FlatKernels::blend(std::span<float> average, std::span<const float> values, double keep) {

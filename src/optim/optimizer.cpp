@@ -34,16 +34,9 @@ Optimizer::Optimizer(const config::Optim& settings, std::vector<device::UpdateSe
 }
 
 double Optimizer::norm_of_sums(std::span<const float> gradients, std::int64_t step) const {
-    const auto frozen = [&](const device::UpdateSegment& segment) { return segment.is_frozen(step + 1); };
-    if (std::none_of(segments_.begin(), segments_.end(), frozen)) {
-        return std::sqrt(kernels_.sum_of_squares(gradients));
-    }
     double squares = 0;
-    for (const device::UpdateSegment& segment : segments_) {
-        if (frozen(segment)) continue;
-        squares += kernels_.sum_of_squares(gradients.subspan(static_cast<std::size_t>(segment.offset),
-                                                             static_cast<std::size_t>(segment.length)));
-    }
+    for_each_trained_run(gradients, step,
+                         [&](std::span<const float> run) { squares += kernels_.sum_of_squares(run); });
     return std::sqrt(squares);
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -36,6 +37,19 @@ class Optimizer {
     /// L2 norm of the gradients as they are, before the division by the normaliser; segments frozen at `step`
     /// left out.
     double norm_of_sums(std::span<const float> gradients, std::int64_t step) const;
+    /// Calls `visit` with the parts of the gradients whose squares norm_of_sums() adds up, in that order: all
+    /// of them at once, or segment by segment where some are frozen at `step`, those left out.
+    template <typename Visit>
+    void for_each_trained_run(std::span<const float> gradients, std::int64_t step, Visit visit) const {
+        const auto frozen = [&](const device::UpdateSegment& one) { return one.is_frozen(step + 1); };
+        if (std::none_of(segments_.begin(), segments_.end(), frozen)) return visit(gradients);
+        for (const device::UpdateSegment& one : segments_) {
+            if (!frozen(one))
+                visit(gradients.subspan(static_cast<std::size_t>(one.offset),
+                                        static_cast<std::size_t>(one.length)));
+        }
+    }
+    std::size_t most_trained_runs() const { return std::max<std::size_t>(segments_.size(), 1); }
 
     /// The moving average of the weights starts here (does nothing without optim.ema_decay). Every update
     /// moves it: average = d * average + (1 - d) * weights with d = min(optim.ema_decay, (1 + t) / (10 + t))

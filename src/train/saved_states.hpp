@@ -17,10 +17,13 @@ class SavedStates {
     /// Both must outlive it. Programs must have adopted all their states before.
     SavedStates(const graph::ParameterStore& store, device::Backend& backend);
 
-    bool look();     ///< copies the states aside; whether all their values are finite
+    void look();     ///< copies the states aside
     void keep();     ///< what was looked at last becomes the copy
     void restore();  ///< the states become what the copy is
     std::size_t bytes() const { return kept_.bytes() + seen_.bytes(); }
+
+    /// 0 or 1: which of two places look() copies to next; keep() changes it.
+    int turn() const { return turn_; }
 
     /// Floats of all states together, and what was looked at last, in the order of the store.
     std::span<float> seen() const;
@@ -30,6 +33,7 @@ class SavedStates {
     device::Backend& backend_;
     std::vector<TensorView> states_;
     device::Buffer kept_, seen_;
+    int turn_ = 0;
 };
 
 }  // namespace terrane::train

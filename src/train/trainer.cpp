@@ -68,9 +68,9 @@ void Trainer::step() {
              },
          .look_ahead =
              [this](std::int64_t micro_step) {
-                 const bool is_last =
-                     state_.step + 1 == total_steps_ && micro_step + 1 == batches_.micro_steps;
-                 if (!is_last) feed_.look_ahead();
+                 const bool is_last = micro_step + 1 == batches_.micro_steps;
+                 if (is_last && shards_ == nullptr) queue_check();
+                 if (!is_last || state_.step + 1 < total_steps_) feed_.look_ahead();
              },
          .passed =
              [this](std::int64_t micro_step, const graph::LossTotals& totals) {
@@ -100,6 +100,17 @@ void Trainer::step() {
     if (stop_agreed_) agree_to_stop();
 }
 
+std::int64_t Trainer::updates_made() const {
+    return state_.step * training_->updates() + updates_in_step_ - state_.skipped;
+}
+
+// Queued behind the last pass, so that the host learns of it with the losses.
+void Trainer::queue_check() {
+    if (fault::armed()) [[unlikely]]
+        order_gradient_fault();
+    check_.queue(updates_made());
+}
+
 // One optimizer update. Losses and gradients are sums over pixels; only here, with the sum of weights of all
 // ranks and micro-steps at hand, they become means: N ranks with batch B do what one rank with batch N * B
 // does. What is not finite on one rank is left out by all.
@@ -112,12 +123,17 @@ void Trainer::update(const graph::LossTotals& totals, StepReport& report) {
     }
     if (fault::armed()) [[unlikely]]
         order_faults(local);
-    // Updates made before: what was left out does not count for bias corrections and freezing.
-    const std::int64_t number = state_.step * training_->updates() + updates_in_step_ - state_.skipped;
+    const std::int64_t number = updates_made();
     const device::NamedPhase phase(setup_.backend, "update");
-    const double norm = optimizer_.norm_of_sums(store_.gradient_values(), number);
+    // Networks of several updates, and shards, have complete gradients only now.
+    if (!check_.is_queued()) {
+        queue_check();
+        setup_.backend.synchronise();
+    }
+    const UpdateCheck::Result check = check_.take();
+    const double norm = check.norm_of_sums;
     std::array<double, 5> global{local.sum, local.normaliser, wants_to_stop() ? 1.0 : 0.0,
-                                 std::isfinite(norm) ? 0.0 : 1.0, good_states_.look() ? 0.0 : 1.0};
+                                 std::isfinite(norm) ? 0.0 : 1.0, check.states_are_finite ? 0.0 : 1.0};
     communicator_.sum(global);
     const auto [loss_sum, normaliser, stop_votes, bad_gradients, bad_states] = global;
     stop_agreed_ = stop_agreed_ || stop_votes > 0;
@@ -184,12 +200,15 @@ std::vector<MicroStepRecord> Trainer::records() const {
     return all;
 }
 
+void Trainer::order_gradient_fault() {
+    const std::span<float> gradients = store_.gradient_values();
+    if (fault::is_due(fault::Kind::nan_gradient, fault::Place::step, state_.step + 1))
+        gradients[gradients.size() / 2] = std::numeric_limits<float>::quiet_NaN();
+}
+
 void Trainer::order_faults(graph::LossTotals& local) {
     const std::int64_t step = state_.step + 1;
-    const std::span<float> gradients = store_.gradient_values();
     const std::span<float> weights = store_.trainable_values();
-    if (fault::is_due(fault::Kind::nan_gradient, fault::Place::step, step))
-        gradients[gradients.size() / 2] = std::numeric_limits<float>::quiet_NaN();
     if (fault::is_due(fault::Kind::infinite_loss, fault::Place::step, step))
         local.sum = std::numeric_limits<double>::infinity();
     if (fault::is_due(fault::Kind::flip_weight_bit, fault::Place::step, step)) {

@@ -27,6 +27,7 @@
 #include "train/run_state.hpp"
 #include "train/saved_states.hpp"
 #include "train/snapshot.hpp"
+#include "train/update_check.hpp"
 #include "train/virtual_shards.hpp"
 
 namespace terrane::train {
@@ -81,11 +82,14 @@ class Trainer {
 
   private:
     void step();
+    void queue_check();
     void update(const graph::LossTotals& local, StepReport& report);
+    std::int64_t updates_made() const;  ///< before; what was left out does not count
     void skip(const char* what);
     void hand_out_loss_scale();  ///< to the programs
     bool evaluate();             ///< false: a stop came before its end
     void order_faults(graph::LossTotals& local);
+    void order_gradient_fault();
     bool wants_to_stop() const;
     void agree_to_stop();
     void start_feeding();
@@ -134,7 +138,8 @@ class Trainer {
     optim::ParameterGroups groups_;
     optim::Optimizer optimizer_;
     optim::LossScale loss_scale_;
-    SavedStates good_states_;                 ///< those after the last update that was made
+    SavedStates good_states_;  ///< those after the last update that was made
+    UpdateCheck check_;
     std::unique_ptr<VirtualShards> shards_;   ///< null: sums over ranks are the message layer's
     std::unique_ptr<FeatureCache> features_;  ///< null where the frozen part is computed in every step
     std::string resumed_from_;

@@ -90,7 +90,8 @@ Trainer::Trainer(const TrainingSetup& setup)
       optimizer_(config_.optim, groups_.segments, static_cast<std::int64_t>(store_.trainable_values().size()),
                  setup.backend),
       loss_scale_(config_.train.precision),
-      good_states_(store_, setup.backend) {
+      good_states_(store_, setup.backend),
+      check_(optimizer_, store_, good_states_, setup.backend) {
     if (config_.optim.schedule == "plateau" && evaluator_ == nullptr) {
         throw Error(ExitCode::config_invalid, 511,
                     "optim.schedule \"plateau\" needs evaluations, but the split val has no tiles.",
@@ -213,7 +214,7 @@ RunReport Trainer::plan() const {
     report.memory.parts = {{"the program itself", setup_.process_bytes, MemoryPlan::Place::host},
                            {"parameters and states", store_.parameter_bytes() + store_.state_bytes()},
                            {"gradients", store_.gradient_bytes()},
-                           {"optimizer", optimizer_.bytes() + good_states_.bytes()},
+                           {"optimizer", optimizer_.bytes() + good_states_.bytes() + check_.bytes()},
                            {"sums over shards", shards_ ? shards_->bytes() : 0},
                            {"training programs", training_->bytes()},
                            {"tiles read ahead",

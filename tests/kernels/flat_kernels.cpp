@@ -3,6 +3,7 @@
 #include <cmath>
 #include <limits>
 
+#include "device/queued_sums.hpp"
 #include "kernels/candidate.hpp"
 #include "kernels/case_data.hpp"
 #include "kernels/guarded_buffer.hpp"
@@ -154,6 +155,33 @@ TEST_CASE("one value that is not finite is found wherever it is", "[flat]") {
             spoilt[position] = bad;
             CHECK(backend->flat_kernels().any_not_finite(Floats(*backend, spoilt).span()));
         }
+    }
+}
+
+TEST_CASE("sums that are only queued are those that are waited for", "[flat]") {
+    const auto backend = make_candidate();
+    auto* const queued = dynamic_cast<device::QueuedSums*>(&backend->flat_kernels());
+    if (queued == nullptr) return;  // a device without a queue
+    for (const std::int64_t count : {std::int64_t{0}, std::int64_t{1}, std::int64_t{4097}, elements}) {
+        std::vector<double> numbers = drawn(count, 3);
+        const Floats values(*backend, numbers);
+        const device::Buffer results = backend->allocate(3 * sizeof(double));
+        auto* const place = reinterpret_cast<double*>(results.data());
+        const double stale[3] = {5, 5, 5};
+        backend->copy_to_device(results.data(), reinterpret_cast<const std::byte*>(stale), sizeof(stale));
+        queued->queue_sum_of_squares(values.span(), place);
+        queued->queue_count_of_not_finite(values.span(), place + 1);
+        double read[3];
+        backend->copy_to_host(reinterpret_cast<std::byte*>(read), results.data(), sizeof(read));
+        CHECK(read[0] == backend->flat_kernels().sum_of_squares(values.span()));
+        CHECK(read[1] == 0);
+        CHECK(read[2] == 5);
+        if (count == 0) continue;
+        numbers.front() = numbers.back() = std::nan("");
+        const Floats bad(*backend, numbers);
+        queued->queue_count_of_not_finite(bad.span(), place + 1);
+        backend->copy_to_host(reinterpret_cast<std::byte*>(read), results.data(), sizeof(read));
+        CHECK(read[1] == (count == 1 ? 1 : 2));
     }
 }
 

@@ -14,6 +14,7 @@ struct Trained {
     std::vector<std::byte> model;
     std::vector<std::string> log;
     std::vector<double> losses;
+    std::size_t skips = 0;
 };
 
 Trained trained_with(bool own_memory, const config::Config& config) {
@@ -24,7 +25,7 @@ Trained trained_with(bool own_memory, const config::Config& config) {
     if (own_memory) run.backend = std::move(device);
     const test::TemporaryFolder folder;
     run.train(config, folder.path());
-    Trained trained{run.model, log.log, {}};
+    Trained trained{run.model, log.log, {}, run.recorder.skips.size()};
     for (const train::StepReport& step : run.recorder.steps) trained.losses.push_back(step.loss);
     return trained;
 }
@@ -57,10 +58,31 @@ TEST_CASE(
         steps.push_back(entry);
         if (entry == "wait") ++waits;
     }
-    const std::vector<std::string> expected = {
-        "fill 0", "use 0", "pass",   "fill 1", "use 1", "pass",   "fill 0", "wait",  //
-        "use 0",  "pass",  "fill 1", "use 1",  "pass",  "fill 0", "wait",            //
-        "use 0",  "pass",  "fill 1", "use 1",  "pass",  "fill 0", "wait",            //
-        "use 0",  "pass",  "fill 1", "use 1",  "pass",  "wait"};  // no batch after the last
+    // Losses, norm and the check of the states are read in one wait.
+    std::vector<std::string> expected;
+    for (int step = 0; step < 4; ++step) {
+        if (step == 0) expected.push_back("fill 0");
+        for (const char* entry : {"use 0", "read", "fill 1", "use 1", "read", "norm", "states", "read"})
+            expected.emplace_back(entry);
+        if (step < 3) expected.push_back("fill 0");  // no batch after the last
+        expected.push_back("wait");
+    }
     CHECK(steps == expected);
+}
+
+TEST_CASE("an update that is not finite is left out alike by a device with a queue and by one without") {
+    config::Config config = test::small_config();
+    config.model.norm = "batch";
+    config.train.steps = 4;
+    config.eval.every = 0;
+    const auto fault = GENERATE("nan_gradient@step=2", "infinite_loss@step=3");
+    CAPTURE(fault);
+    std::vector<Trained> both;
+    for (const bool own_memory : {false, true}) {
+        const test::Faults faults(fault);
+        both.push_back(trained_with(own_memory, config));
+    }
+    CHECK(both[0].model == both[1].model);
+    CHECK(both[0].skips == 1);
+    CHECK(both[1].skips == 1);
 }

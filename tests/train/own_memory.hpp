@@ -5,16 +5,60 @@
 #include <vector>
 
 #include "device/backend.hpp"
+#include "device/queued_sums.hpp"
 
 namespace terrane::test {
+
+/// Another backend's flat kernels as those of a device with a queue: what is queued is done at once, but
+/// whoever wants a number back has to wait.
+class QueuedFlatKernels final : public device::FlatKernels, public device::QueuedSums {
+  public:
+    QueuedFlatKernels(device::FlatKernels& inner, std::vector<std::string>& log) : inner_(inner), log_(log) {}
+
+    void sgd(std::span<float> parameters, std::span<const float> gradients, std::span<float> velocity,
+             std::span<const device::UpdateSegment> segments, const device::UpdateScalars& scalars) override {
+        inner_.sgd(parameters, gradients, velocity, segments, scalars);
+    }
+    void adamw(std::span<float> parameters, std::span<const float> gradients, std::span<float> moment1,
+               std::span<float> moment2, std::span<const device::UpdateSegment> segments,
+               const device::UpdateScalars& scalars) override {
+        inner_.adamw(parameters, gradients, moment1, moment2, segments, scalars);
+    }
+    double sum_of_squares(std::span<const float> values) override {
+        log_.push_back("wait");
+        return inner_.sum_of_squares(values);
+    }
+    bool any_not_finite(std::span<const float> values) override {
+        log_.push_back("wait");
+        return inner_.any_not_finite(values);
+    }
+    void blend(std::span<float> average, std::span<const float> values, double keep) override {
+        inner_.blend(average, values, keep);
+    }
+    void add(std::span<float> sum, std::span<const float> values) override { inner_.add(sum, values); }
+    void exchange(std::span<float> a, std::span<float> b) override { inner_.exchange(a, b); }
+
+    void queue_sum_of_squares(std::span<const float> values, double* result) override {
+        log_.push_back("norm");
+        *result = inner_.sum_of_squares(values);
+    }
+    void queue_count_of_not_finite(std::span<const float> values, double* result) override {
+        log_.push_back("states");
+        *result = inner_.any_not_finite(values) ? 1 : 0;
+    }
+
+  private:
+    device::FlatKernels& inner_;
+    std::vector<std::string>& log_;
+};
 
 /// Another backend that says of itself what a GPU's does: its memory is its own, and what is read later is
 /// there only after a wait. Keeps a log of what trainers do around the passes.
 class OwnMemory final : public device::Backend, private device::SampleKernels {
   public:
-    explicit OwnMemory(device::Backend& inner) : inner_(inner) {}
+    explicit OwnMemory(device::Backend& inner) : inner_(inner), flat_(inner.flat_kernels(), log) {}
 
-    std::vector<std::string> log;  ///< "fill 0", "use 1", "wait", "pass"
+    std::vector<std::string> log;  ///< "fill 0", "use 1", "norm", "states", "read" (later), "wait"
     std::size_t left = std::size_t{1} << 40;
 
     std::string name() const override { return inner_.name(); }
@@ -25,7 +69,7 @@ class OwnMemory final : public device::Backend, private device::SampleKernels {
     std::unique_ptr<device::OpPlan> make_plan(const device::PlanRequest& request) override {
         return inner_.make_plan(request);
     }
-    device::FlatKernels& flat_kernels() override { return inner_.flat_kernels(); }
+    device::FlatKernels& flat_kernels() override { return flat_; }
     device::SampleKernels& sample_kernels() override { return *this; }
     void copy_to_device(std::byte* device, const std::byte* host, std::size_t bytes) override {
         inner_.copy_to_device(device, host, bytes);
@@ -40,7 +84,7 @@ class OwnMemory final : public device::Backend, private device::SampleKernels {
         std::vector<std::byte> now(bytes);
         std::memcpy(now.data(), device, bytes);
         later_.push_back({host, std::move(now)});
-        log.push_back("pass");
+        log.push_back("read");
     }
     void synchronise() override {
         for (const Later& copy : later_) std::memcpy(copy.host, copy.bytes.data(), copy.bytes.size());
@@ -75,6 +119,7 @@ class OwnMemory final : public device::Backend, private device::SampleKernels {
     }
 
     device::Backend& inner_;
+    QueuedFlatKernels flat_;
     std::vector<Later> later_;
     std::vector<const std::byte*> slots_;
 };
