@@ -126,7 +126,7 @@ fi
 leave_out libgdal
 leave_out libdnnl
 # HDF5 uses it for files in object stores, which a tile store never is; it would bring TLS, LDAP and Kerberos.
-leave_out libcurl libhdf5
+leave_out libcurl.so libhdf5
 take_program "$build/terrane" bin/terrane
 
 # Open MPI: what starts ranks on one machine or over TCP. Components for special networks would bring their drivers.
@@ -200,7 +200,7 @@ if [ "$base" -gt $((limit * 1024)) ]; then
 fi
 [ "$with_cpu" = no ] || take_after_all libdnnl
 if [ "$with_gdal" = yes ]; then
-  take_after_all libcurl
+  take_after_all libcurl.so
   take_after_all libgdal
 fi
 for test in "${tests[@]}"; do take_program "$test" "bin/tests/$(basename "$test")"; done
