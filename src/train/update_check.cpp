@@ -29,13 +29,17 @@ void UpdateCheck::queue(std::int64_t step) {
         read[places_ - 1] = backend_.flat_kernels().any_not_finite(states_.seen()) ? 1 : 0;
         return;
     }
-    std::size_t runs = 0;
-    optimizer_.for_each_trained_run(store_.gradient_values(), step, [&](std::span<const float>) { ++runs; });
+    std::size_t runs = 0, elements = 0;
+    optimizer_.for_each_trained_run(store_.gradient_values(), step, [&](std::span<const float> run) {
+        ++runs;
+        elements += run.size();
+    });
     // A group that is no longer frozen adds to the norm from now on.
-    if (runs != runs_) {
+    if (elements != elements_) {
         for (graph::RecordedSteps& recorded : recorded_) recorded = graph::RecordedSteps();
     }
     runs_ = runs;
+    elements_ = elements;
     recorded_[states_.turn()].run(
         backend_, 1, [](std::size_t) { return false; }, [&](std::size_t) { queue_sums(step); });
 }

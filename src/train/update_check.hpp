@@ -43,8 +43,8 @@ class UpdateCheck {
     device::Buffer sums_;  ///< one sum of squares for each trained run, then the count of the states
     device::Buffer read_;  ///< the same, for the host
     std::size_t places_;
-    graph::RecordedSteps recorded_[2];  ///< by SavedStates::turn(): addresses differ
-    std::size_t runs_ = 0;              ///< of gradients, when recorded
+    graph::RecordedSteps recorded_[2];     ///< by SavedStates::turn(): addresses differ
+    std::size_t runs_ = 0, elements_ = 0;  ///< of gradients, when queued last
     bool queued_ = false;
 };
 
