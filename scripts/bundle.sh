@@ -127,7 +127,15 @@ leave_out libgdal
 leave_out libdnnl
 # HDF5 uses it for files in object stores, which a tile store never is; it would bring TLS, LDAP and Kerberos.
 leave_out libcurl.so libhdf5
-take_program "$build/terrane" bin/terrane
+take_program "$build/terrane" libexec/terrane
+cat > "$out/bin/terrane" <<'EOF'
+#!/bin/sh
+# hwloc would load the plugins of the machine's own hwloc, and those their libraries.
+top=$(dirname "$(dirname "$(readlink -f "$0")")")
+export HWLOC_PLUGINS_PATH="$top/lib/hwloc"
+exec "$top/libexec/terrane" "$@"
+EOF
+chmod 755 "$out/bin/terrane"
 
 # Open MPI: what starts ranks on one machine or over TCP. Components for special networks would bring their drivers.
 components=$(ompi_info --path pkglibdir --parsable | sed 's/^path:pkglibdir://')
@@ -177,7 +185,7 @@ find "$out/bench" -name __pycache__ -prune -exec rm -rf {} +
 # Everything finds its libraries beside itself, plugins included: the old RPATH counts for what a program loads, too.
 find_libraries_beside() {
   local file up
-  for file in "$out"/bin/terrane "$out"/bin/tests/* "$out"/libexec/*; do
+  for file in "$out"/bin/tests/* "$out"/libexec/*; do
     [ -f "$file" ] || continue
     case $file in */tests/*) up=../.. ;; *) up=.. ;; esac
     patchelf --force-rpath --set-rpath "\$ORIGIN/$up/lib" "$file"
@@ -207,7 +215,7 @@ for test in "${tests[@]}"; do take_program "$test" "bin/tests/$(basename "$test"
 find_libraries_beside
 
 echo "bundle: needs a C library of at least $(
-  { objdump -T "$out/bin/terrane" "$out"/lib/*.so*; } 2>/dev/null | grep -o 'GLIBC_2\.[0-9]*' | sort -uV | tail -1)"
+  { objdump -T "$out/libexec/terrane" "$out"/lib/*.so*; } 2>/dev/null | grep -o 'GLIBC_2\.[0-9]*' | sort -uV | tail -1)"
 echo "bundle: $out, $(($(size_in_kib) / 1024)) MiB$([ "$(size_in_kib)" = "$base" ] || echo ", $((base / 1024)) of them without what the options add")"
 [ "$archive" = no ] && exit 0
 tar -C "$(dirname "$out")" -c "$(basename "$out")" | xz -4 -T 2 > "$out.tar.xz.part"

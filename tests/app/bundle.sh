@@ -13,7 +13,7 @@ if "$top/scripts/bundle.sh" "$1" "$scratch/small" --limit 5 --no-archive > "$scr
   echo "a bundle of 5 MiB was made"; exit 1
 fi
 grep -q 'bundle: .* takes [0-9]* MiB, and 5 are allowed (--limit). The largest files:' "$scratch/limit.txt" || { cat "$scratch/limit.txt"; exit 1; }
-grep -q 'MiB  bin/terrane' "$scratch/limit.txt" || { cat "$scratch/limit.txt"; exit 1; }
+grep -q 'MiB  libexec/terrane' "$scratch/limit.txt" || { cat "$scratch/limit.txt"; exit 1; }
 
 # What CUDA builds take from the machine.
 machine=$(ldd "$1/terrane" | awk '$1 ~ /^lib(cudnn|cublas|nvrtc|nccl|cudart|nvJitLink)/ && $3 ~ /^\// {sub("/[^/]*$", "", $3); print $3}' |
