@@ -48,7 +48,7 @@ void require_version(const Requirement& requirement) {
 bool has_kernels_for(const std::string& architectures, int major, int minor) {
     const int device = 10 * major + minor;
     std::istringstream list(architectures);
-    for (std::string entry; std::getline(list, entry, ';');) {
+    for (std::string entry; list >> entry;) {
         std::size_t digits = 0;
         while (digits < entry.size() && entry[digits] >= '0' && entry[digits] <= '9') ++digits;
         // "native", "all" and "all-major" name none: what they hold only the compiler knew.

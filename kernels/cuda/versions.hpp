@@ -32,9 +32,9 @@ struct Requirement {
 /// Throws Error E0718 (69) that names both versions and says what to install, if they don't go together.
 void require_version(const Requirement& requirement);
 
-/// Whether a build for `architectures`, as CMAKE_CUDA_ARCHITECTURES lists them ("80;90-real;100-virtual"),
-/// has kernels for a device of that compute capability: machine code runs on later devices of the same major
-/// version, PTX (all entries but "-real") on all later ones.
+/// Whether a build for `architectures`, CMAKE_CUDA_ARCHITECTURES with spaces between ("80 90-real
+/// 100-virtual"), has kernels for a device of that compute capability: machine code runs on later devices of
+/// the same major version, PTX (all entries but "-real") on all later ones.
 bool has_kernels_for(const std::string& architectures, int major, int minor);
 /// Throws Error E0713 (69) that names both if not. `name` is the device's.
 void require_kernels_for(const std::string& architectures, const std::string& name, int major, int minor);

@@ -43,16 +43,16 @@ TEST_CASE("libraries that do not go with this build are named with both versions
 }
 
 TEST_CASE("a build runs on devices that it has machine code or PTX for", "[cuda]") {
-    CHECK(has_kernels_for("80;90;100", 8, 0));
-    CHECK(has_kernels_for("80;90;100", 8, 9));   // code for 8.0
-    CHECK(has_kernels_for("80;90;100", 12, 0));  // PTX of 10.0
-    CHECK_FALSE(has_kernels_for("80;90;100", 7, 5));
+    CHECK(has_kernels_for("80 90 100", 8, 0));
+    CHECK(has_kernels_for("80 90 100", 8, 9));   // code for 8.0
+    CHECK(has_kernels_for("80 90 100", 12, 0));  // PTX of 10.0
+    CHECK_FALSE(has_kernels_for("80 90 100", 7, 5));
     CHECK(has_kernels_for("90-real", 9, 0));
     CHECK_FALSE(has_kernels_for("90-real", 8, 9));
     CHECK_FALSE(has_kernels_for("90-real", 10, 0));
     CHECK(has_kernels_for("86-virtual", 9, 0));
     CHECK_FALSE(has_kernels_for("86-virtual", 8, 0));
-    CHECK(has_kernels_for("80-real;90-virtual", 10, 3));
+    CHECK(has_kernels_for("80-real 90-virtual", 10, 3));
     CHECK(has_kernels_for("90a", 9, 0));
     CHECK_FALSE(has_kernels_for("90a", 10, 0));
     CHECK(has_kernels_for("100f", 10, 3));
