@@ -89,12 +89,13 @@ take_program() {
 }
 
 # Leaves out the library of that name, whose users are the programs or, if it is named, another library.
+# awk reads to the end: a pipe that is closed early would count as a failure.
 leave_out() {
   local name path user
-  read -r name path < <(ldd "$build/terrane" | awk -v part="$1" 'index($1, part) == 1 && $3 ~ /^\// {print $1, $3; exit}') || true
+  read -r name path < <(ldd "$build/terrane" | awk -v part="$1" 'index($1, part) == 1 && $3 ~ /^\// && !n++ {print $1, $3}') || true
   [ -n "${name:-}" ] || return 0
   left_out+="$name "
-  user=${2:+$(ldd "$build/terrane" | awk -v part="$2" 'index($1, part) == 1 {print $3; exit}')}
+  user=${2:+$(ldd "$build/terrane" | awk -v part="$2" 'index($1, part) == 1 && !n++ {print $3}')}
   if [ -n "$user" ]; then set -- "$user"; else set -- "${programs[@]}"; fi
   "$top/scripts/stand_in.sh" "$path" "$out/lib" "$@"
 }
@@ -102,7 +103,7 @@ leave_out() {
 # Puts the real library, and what it needs, in the stand-in's place.
 take_after_all() {
   local name path
-  read -r name path < <(ldd "$build/terrane" | awk -v part="$1" 'index($1, part) == 1 && $3 ~ /^\// {print $1, $3; exit}') || true
+  read -r name path < <(ldd "$build/terrane" | awk -v part="$1" 'index($1, part) == 1 && $3 ~ /^\// && !n++ {print $1, $3}') || true
   [ -n "${name:-}" ] || return 0
   left_out=${left_out/ $name / }
   rm -f "$out/lib/$name"
@@ -174,7 +175,7 @@ touch "$out/etc/openmpi-mca-params.conf"
 
 # A small scene, built to tiles, and what measures a GPU.
 scratch=$(mktemp -d)
-"$build/terrane" data synth -q -o "$scratch/scene" --size 768 --seed 7 >/dev/null
+"$build/terrane" data synth -q -o "$scratch/scene" --size 640 --seed 7 >/dev/null
 "$build/terrane" data build -q -c "$scratch/scene/scene.toml" -o "$out/share/tiles" >/dev/null
 cp "$scratch/scene/scene.toml" "$out/share/scene.toml"
 rm -rf "$scratch"
