@@ -1,4 +1,4 @@
-#include "fuzz_target.hpp"
+#include "support/fuzz_target.hpp"
 
 #include "base/error.hpp"
 #include "torch_bytes.hpp"
@@ -6,6 +6,15 @@
 namespace terrane::test {
 
 namespace {
+
+/// What an input is taken for, by its first byte.
+enum class FuzzForm : std::uint8_t {
+    file,         ///< a whole file of any format
+    archive,      ///< the pickle of an intact archive
+    stream,       ///< the pickle of an intact legacy stream
+    safetensors,  ///< the JSON header of a safetensors file, with 64 bytes of data
+};
+constexpr std::uint8_t fuzz_forms = 4;
 
 const std::string six = floats({0, 1, 2, 3, 4, 5});
 
@@ -29,7 +38,7 @@ std::string seed(FuzzForm form, const std::string& content) {
 
 }  // namespace
 
-FuzzVerdict fuzz_weights(std::span<const std::uint8_t> input) {
+FuzzVerdict fuzz_input(std::span<const std::uint8_t> input) {
     if (input.empty()) return FuzzVerdict::refused;
     const auto form = static_cast<FuzzForm>(input[0] % fuzz_forms);
     const std::string content(input.begin() + 1, input.end());
