@@ -27,6 +27,16 @@ std::string GpuWatch::line() {
     return reading.empty() ? std::string() : "gpu   " + nvml::describe(reading);
 }
 
+report::GpuRecord gpu_record(const nvml::Reading& reading) {
+    report::GpuRecord record;
+    if (reading.busy) record.busy = static_cast<double>(*reading.busy);
+    if (reading.memory_used) record.memory_gib = static_cast<double>(*reading.memory_used) / (1 << 30);
+    if (reading.temperature) record.temperature = static_cast<double>(*reading.temperature);
+    record.power = reading.power;
+    if (reading.clock) record.clock = static_cast<double>(*reading.clock);
+    return record;
+}
+
 std::vector<std::string> gpu_lines() {
     const auto library = nvml::Library::open();
     if (!library) return {};

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "nvml/library.hpp"
+#include "report/run_folder.hpp"
 
 namespace terrane::app {
 
@@ -26,6 +27,9 @@ class GpuWatch {
     std::unique_ptr<nvml::Library> library_;
     std::chrono::steady_clock::time_point next_line_;
 };
+
+/// A reading as steps.csv and TensorBoard show it.
+report::GpuRecord gpu_record(const nvml::Reading& reading);
 
 /// The lines about the driver and the GPUs of this machine, for doctor and the start banner; none where no
 /// driver is.

@@ -104,6 +104,8 @@ void RunRecords::write_row() {
     row.tiles_per_second = sum_.seconds > 0 ? static_cast<double>(samples_) / sum_.seconds : 0;
     row.io_wait = sum_.seconds > 0 ? sum_.io_wait / sum_.seconds : 0;
     row.seconds /= count;
+    const bool read = read_gpu();
+    row.gpu = gpu_record_;
     attempt([&] { folder_.step(row); });
     std::vector<tensorboard::Scalar> scalars = {{"train/loss", row.loss},
                                                 {"train/lr", row.learning_rate},
@@ -111,26 +113,30 @@ void RunRecords::write_row() {
                                                 {"train/tiles_per_second", row.tiles_per_second},
                                                 {"train/io_wait", row.io_wait},
                                                 {"train/epoch", static_cast<double>(row.epoch)}};
-    add_gpu(scalars);
+    if (read) add_gpu(scalars);
     to_tensorboard([&](tensorboard::EventFile& events) { events.scalars(row.step, scalars); });
     sum_ = {};
     steps_ = samples_ = 0;
 }
 
-void RunRecords::add_gpu(std::vector<tensorboard::Scalar>& scalars) {
+bool RunRecords::read_gpu() {
     // The driver's counters are means over a sixth of a second or more.
     const auto now = std::chrono::steady_clock::now();
-    if (now < next_reading_) return;
+    if (now < next_reading_) return false;
     next_reading_ = now + std::chrono::seconds(10);
-    const nvml::Reading gpu = gpu_.read();
-    const auto add = [&](const char* name, const auto& value, double scale) {
-        if (value) scalars.push_back({name, static_cast<double>(*value) * scale});
+    gpu_record_ = gpu_record(gpu_.read());
+    return true;
+}
+
+void RunRecords::add_gpu(std::vector<tensorboard::Scalar>& scalars) const {
+    const auto add = [&](const char* name, const std::optional<double>& value) {
+        if (value) scalars.push_back({name, *value});
     };
-    add("gpu/busy_percent", gpu.busy, 1);
-    add("gpu/memory_GiB", gpu.memory_used, 1.0 / (1 << 30));
-    add("gpu/temperature_C", gpu.temperature, 1);
-    add("gpu/power_W", gpu.power, 1);
-    add("gpu/clock_MHz", gpu.clock, 1);
+    add("gpu/busy_percent", gpu_record_.busy);
+    add("gpu/memory_GiB", gpu_record_.memory_gib);
+    add("gpu/temperature_C", gpu_record_.temperature);
+    add("gpu/power_W", gpu_record_.power);
+    add("gpu/clock_MHz", gpu_record_.clock);
 }
 
 void RunRecords::on_evaluation(const train::EvaluationReport& report) {

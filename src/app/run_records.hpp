@@ -32,7 +32,8 @@ class RunRecords final : public train::TrainingObserver {
   private:
     void write_row();
     /// What the GPU's sensors say, every ten seconds.
-    void add_gpu(std::vector<tensorboard::Scalar>& scalars);
+    bool read_gpu();  ///< whether there is something new, which is now and then
+    void add_gpu(std::vector<tensorboard::Scalar>& scalars) const;
     void show_scores(const train::EvaluationReport& report);
     void show_confusion(const train::EvaluationReport& report);
     void show_predictions(const train::EvaluationReport& report);
@@ -44,6 +45,7 @@ class RunRecords final : public train::TrainingObserver {
     const tiles::TileStore& store_;
     report::RunFolder& folder_;
     const GpuWatch& gpu_;
+    report::GpuRecord gpu_record_;
     std::unique_ptr<tensorboard::EventFile> events_;  ///< none: not wanted, or it failed
     std::string protocol_;
     bool failing_ = false;

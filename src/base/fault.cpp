@@ -33,12 +33,13 @@ constexpr Names<Kind, 9> kinds{{{"kill", Kind::kill},
                                 {"flip_weight_bit", Kind::flip_weight_bit},
                                 {"io_error", Kind::io_error},
                                 {"short_write", Kind::short_write}}};
-constexpr Names<Place, 6> places{{{"step", Place::step},
+constexpr Names<Place, 7> places{{{"step", Place::step},
                                   {"collective", Place::collective},
                                   {"save", Place::save},
                                   {"file_operation", Place::file_operation},
                                   {"saved_byte", Place::saved_byte},
-                                  {"tile", Place::tile}}};
+                                  {"tile", Place::tile},
+                                  {"raster_read", Place::raster_read}}};
 constexpr Names<FileOperation, 6> operations{{{"create", FileOperation::create},
                                               {"write", FileOperation::write},
                                               {"fsync", FileOperation::fsync},
@@ -134,6 +135,7 @@ struct State {
     std::int64_t file_operations = 0;
     std::int64_t saved_bytes = 0;
     std::int64_t tiles = 0;
+    std::int64_t raster_reads = 0;
 };
 
 State& state() {
@@ -193,7 +195,7 @@ void arm(std::string_view text, int rank) {
     State& all = state();
     const std::lock_guard lock(all.mutex);
     all.faults = std::move(faults);
-    all.saves = all.file_operations = all.saved_bytes = all.tiles = 0;
+    all.saves = all.file_operations = all.saved_bytes = all.tiles = all.raster_reads = 0;
     detail::armed.store(!all.faults.empty());
 }
 
@@ -291,6 +293,15 @@ void reading_tile() {
         number = ++state().tiles;
     }
     fault::reached(Place::tile, number);
+}
+
+void reading_raster() {
+    std::int64_t number = 0;
+    {
+        const std::lock_guard lock(state().mutex);
+        number = ++state().raster_reads;
+    }
+    fault::reached(Place::raster_read, number);
 }
 
 }  // namespace detail

@@ -33,6 +33,7 @@ enum class Place {
     file_operation,  ///< creations, writes, fsyncs, renames, links and removals while saving, from 1
     saved_byte,      ///< bytes written while saving
     tile,            ///< tiles that the process begins to read for training and evaluation, from 1
+    raster_read,     ///< parts of rasters that the process begins to read, from 1
 };
 
 enum class FileOperation { create, write, fsync, rename, link, remove };
@@ -66,6 +67,7 @@ int file_operation(FileOperation operation);
 std::size_t write_limit(std::size_t bytes);
 void wrote(std::size_t bytes);
 void reading_tile();
+void reading_raster();
 }  // namespace detail
 
 inline bool armed() noexcept {
@@ -87,6 +89,12 @@ inline bool is_due(Kind kind, Place place, std::int64_t number) {
 inline void reading_tile() {
     if (armed()) [[unlikely]]
         detail::reading_tile();
+}
+
+/// A part of a raster is about to be read.
+inline void reading_raster() {
+    if (armed()) [[unlikely]]
+        detail::reading_raster();
 }
 
 /// While it lives, the thread's file operations count as those of a save.

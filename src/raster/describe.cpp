@@ -8,6 +8,7 @@
 #include <cstring>
 #include <fstream>
 
+#include "base/slow_read.hpp"
 #include "base/hash.hpp"
 #include "raster/open_raster.hpp"
 
@@ -55,6 +56,8 @@ DType stored_type(GDALDataType type, GDALRasterBandH band, const std::filesystem
 DatasetHandle open_raster(const std::filesystem::path& file) {
     initialise_gdal();
     struct stat status {};
+    const auto what = [&] { return "the head of " + file.string(); };
+    const slow_read::UnderWay under_way(what);
     const bool plain_file = !file.string().starts_with("/vsi");
     if (plain_file && ::stat(file.c_str(), &status) != 0) {
         throw Error(ExitCode::input_missing, 201,

@@ -1,4 +1,7 @@
 #include "raster/source_layer.hpp"
+#include "base/fault.hpp"
+#include "base/slow_read.hpp"
+
 
 #include <algorithm>
 #include <cmath>
@@ -152,6 +155,11 @@ void SourceLayer::read_file(File& file, const Window& window, const Window& part
                                  Window{column, row, width, height}.text(), gdal_message()),
                      "The file is damaged or truncated; copy it again.");
     };
+    const auto what = [&] {
+        return fmt::format("{} at {}", file.info.file.string(), Window{column, row, width, height}.text());
+    };
+    const slow_read::UnderWay under_way(what);
+    fault::reading_raster();
     CPLErrorReset();
     if (GDALDatasetRasterIOEx(dataset, GF_Read, column, row, width, height, read, width, height,
                               type_read<Read>, static_cast<int>(band_list.size()), band_list.data(), 0, 0, 0,

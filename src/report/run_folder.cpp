@@ -149,10 +149,17 @@ void RunFolder::go_on_after(std::int64_t step) {
 }
 
 void RunFolder::step(const StepRecord& record) {
-    steps_->write(
-        "step,epoch,loss,lr,grad_norm,tiles_per_second,io_wait,seconds",
+    const GpuRecord& gpu = record.gpu;
+    std::string line =
         fmt::format("{},{},{},{},{},{},{},{}", record.step, record.epoch, record.loss, record.learning_rate,
-                    record.gradient_norm, record.tiles_per_second, record.io_wait, record.seconds));
+                    record.gradient_norm, record.tiles_per_second, record.io_wait, record.seconds);
+    for (const std::optional<double>& value :
+         {gpu.busy, gpu.memory_gib, gpu.temperature, gpu.power, gpu.clock})
+        line += value ? fmt::format(",{:.6g}", *value) : ",";
+    steps_->write(
+        "step,epoch,loss,lr,grad_norm,tiles_per_second,io_wait,seconds,"
+        "gpu_busy_percent,gpu_memory_gib,gpu_temperature_c,gpu_power_w,gpu_clock_mhz",
+        line);
 }
 
 void RunFolder::metrics(const EpochRecord& record, const std::vector<std::string>& class_names) {

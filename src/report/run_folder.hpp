@@ -39,6 +39,15 @@ struct EpochRecord {
     std::string note;                       ///< "best, checkpoint"
 };
 
+/// What the driver tells of rank 0's GPU; empty where it tells nothing.
+struct GpuRecord {
+    std::optional<double> busy{};         ///< percent of the time in which a kernel ran
+    std::optional<double> memory_gib{};   ///< used, by all processes
+    std::optional<double> temperature{};  ///< Celsius
+    std::optional<double> power{};        ///< watts
+    std::optional<double> clock{};        ///< MHz
+};
+
 /// The line of steps.csv: means over the steps since the line before (report.every of them).
 struct StepRecord {
     std::int64_t step = 0;  ///< the last of them
@@ -49,6 +58,7 @@ struct StepRecord {
     double tiles_per_second = 0;
     double io_wait = 0;  ///< fraction of the time, 0..1
     double seconds = 0;  ///< per step
+    GpuRecord gpu{};     ///< as it was last read, some seconds ago
 };
 
 /// runs/<name>/<time>_<job or process>/, or the folder that -o names: run.json, config.toml, log/,

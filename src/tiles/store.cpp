@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/slow_read.hpp"
 #include "base/error.hpp"
 #include "base/hash.hpp"
 #include "tiles/fingerprint.hpp"
@@ -108,6 +109,10 @@ void TileReader::read_part(std::int64_t tile, const DatasetPlace& place, std::sp
     const TileRecord& record = store_.tile(tile);
     TERRANE_ASSERT(into.size() == place.bytes, "a buffer of {} bytes for {}/{} of {}", into.size(), modality,
                    part, place.bytes);
+    const auto what = [&] {
+        return fmt::format("{} of {}", store_.describe(tile), store_.shard(record.scene).string());
+    };
+    const slow_read::UnderWay under_way(what);
     const int file = descriptor(record.scene);
     std::uint64_t offset = place.offset + static_cast<std::uint64_t>(record.index) * place.bytes;
     std::uint32_t found = 0;

@@ -43,8 +43,8 @@ void Evaluator::keep_predictions(std::int64_t tiles) {
     for (std::int64_t i = 0; i < count; ++i) chosen_.push_back(i * source_.size() / count);
 }
 
-Evaluation Evaluator::run() {
-    return *run({}, {});
+Evaluation Evaluator::run(const data::Patience& patience) {
+    return *run({}, patience);
 }
 
 std::optional<Evaluation> Evaluator::run(const std::function<bool()>& stop_requested,

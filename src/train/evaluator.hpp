@@ -46,10 +46,11 @@ class Evaluator {
     void keep_predictions(std::int64_t tiles);
 
     /// Collective. First gives every rank the running statistics of rank 0: with local batch norm they
-    /// differ, and the scores are those of rank 0's model, the one that is saved.
-    Evaluation run();
+    /// differ, and the scores are those of rank 0's model, the one that is saved. Tiles have to come within
+    /// `patience`.
+    Evaluation run(const data::Patience& patience = {});
     /// The same, but the ranks ask each other after every batch whether to stop: nothing if one rank's
-    /// `stop_requested` said yes. Tiles have to come within `patience`.
+    /// `stop_requested` said yes.
     std::optional<Evaluation> run(const std::function<bool()>& stop_requested,
                                   const data::Patience& patience);
 

@@ -82,7 +82,9 @@ TEST_CASE("a run that goes on from a step has one row per step, whatever it wrot
         RunFolder folder(path, resolved, description);
         write(folder, 1, 11);
     }
-    const std::string header = "step,epoch,loss,lr,grad_norm,tiles_per_second,io_wait,seconds\n";
+    const std::string header =
+        "step,epoch,loss,lr,grad_norm,tiles_per_second,io_wait,seconds,"
+        "gpu_busy_percent,gpu_memory_gib,gpu_temperature_c,gpu_power_w,gpu_clock_mhz\n";
     const auto cut_off = [&](const char* name) {
         const std::string whole = read_text_file(path / name);
         write_file_atomically(path / name, whole + "12,1,0.2");
@@ -92,14 +94,14 @@ TEST_CASE("a run that goes on from a step has one row per step, whatever it wrot
     cut_off("events.jsonl");
     {
         RunFolder folder(path, resolved, description);
-        CHECK_THAT(read_text_file(path / "steps.csv"), Catch::Matchers::EndsWith("\n11,1,0.5,0,0,0,0,0\n"));
+        CHECK_THAT(read_text_file(path / "steps.csv"), Catch::Matchers::EndsWith("\n11,1,0.5,0,0,0,0,0,,,,,\n"));
         CHECK_THAT(read_text_file(path / "events.jsonl"), !test::contains("12,1"));
         folder.go_on_after(8);
-        CHECK_THAT(read_text_file(path / "steps.csv"), Catch::Matchers::EndsWith("\n8,1,0.5,0,0,0,0,0\n"));
+        CHECK_THAT(read_text_file(path / "steps.csv"), Catch::Matchers::EndsWith("\n8,1,0.5,0,0,0,0,0,,,,,\n"));
         write(folder, 9, 10);
     }
     std::string expected = header;
-    for (int step = 1; step <= 10; ++step) expected += fmt::format("{},1,0.5,0,0,0,0,0\n", step);
+    for (int step = 1; step <= 10; ++step) expected += fmt::format("{},1,0.5,0,0,0,0,0,,,,,\n", step);
     CHECK(read_text_file(path / "steps.csv") == expected);
     std::string evaluations;
     for (int step = 2; step <= 10; step += 2) evaluations += fmt::format("0,{},0,,,,,,0,0,0,0,,,\n", step);
@@ -109,6 +111,10 @@ TEST_CASE("a run that goes on from a step has one row per step, whatever it wrot
     RunFolder folder(path, resolved, description);
     folder.go_on_after(0);
     CHECK(read_text_file(path / "steps.csv") == header);
+    report::StepRecord step{.step = 1};
+    step.gpu = {.busy = 87, .memory_gib = 41.25, .power = 640.5};
+    folder.step(step);
+    CHECK(read_text_file(path / "steps.csv") == header + "1,1,0,0,0,0,0,0,87,41.25,,640.5,\n");
 }
 
 TEST_CASE("a folder of something else, or of a run that must not be continued, is refused", "[report]") {
