@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Training on one workstation, one rank per GPU (or per share of the cores):
-#     scripts/launch_train.sh RANKS CONFIG [options of terrane train]
+#     scripts/launch_train.sh RANKS CONFIG [options of terrane train]     or CONFIG RANKS, as dist_train.sh elsewhere
 # RANKS 1 starts the program as it is. Where a platform already started this script once per rank (WORLD_SIZE is set),
 # RANKS is ignored and the program takes its place among them. The exit code is the program's.
 #   TERRANE      the program (default: build/release/terrane of this checkout)
@@ -12,6 +12,13 @@ if [ $# -lt 2 ]; then
   exit 2
 fi
 ranks=$1 config=$2
+case $ranks in *[!0-9]*) ranks=$2 config=$1 ;; esac
+case $ranks in
+  '' | *[!0-9]*)
+    echo "launch_train: neither \"$1\" nor \"$2\" is a number of ranks" >&2
+    exit 2
+    ;;
+esac
 shift 2
 terrane=${TERRANE:-$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)/build/release/terrane}
 

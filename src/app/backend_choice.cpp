@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <cstdlib>
 #include <map>
+#include <sstream>
 
 #include "base/log.hpp"
 #include "cpu/backend.hpp"
@@ -35,7 +37,57 @@ GpuFinding find_gpu(int local_rank) {
     return {why_not.empty(), why_not};
 }
 
+// The other GPUs are not even opened: CUDA, which hasn't looked yet, sees one.
+void choose_gpu(const Invocation& invocation, const config::Runtime& runtime) {
+    if (!invocation.has("gpu-ids")) return;
+    const std::string visible = visible_gpu(invocation.text("gpu-ids"), invocation.world().size(),
+                                            comm::environment_variable("CUDA_VISIBLE_DEVICES"));
+    if (runtime.device != "cuda" && runtime.device != "auto") {
+        log::info("note  --gpu-ids has no effect: the device is {}", runtime.device);
+    } else if (invocation.world().size() > 1) {
+        log::info("note  --gpu-ids has no effect on {} ranks: each takes the GPU of its local rank",
+                  invocation.world().size());
+    } else {
+        ::setenv("CUDA_VISIBLE_DEVICES", visible.c_str(), 1);
+    }
+}
+
 }  // namespace
+
+std::string visible_gpu(const std::string& gpu_ids, int ranks, const std::optional<std::string>& visible) {
+    const auto split = [](const std::string& text) {
+        std::vector<std::string> parts;
+        std::istringstream list(text);
+        for (std::string one; std::getline(list, one, ',');) parts.push_back(one);
+        return parts;
+    };
+    const std::vector<std::string> wanted = split(gpu_ids);
+    for (const std::string& one : wanted) {
+        if (one.empty() || one.size() > 4 || one.find_first_not_of("0123456789") != std::string::npos) {
+            throw Error(ExitCode::usage, 103,
+                        fmt::format("--gpu-ids takes numbers from 0, but was given \"{}\".", gpu_ids),
+                        "Example: --gpu-ids 1");
+        }
+    }
+    if (ranks > 1) return visible.value_or("");
+    const auto refuse = [](const std::string& message, const std::string& fix) {
+        throw Error(ExitCode::device_unavailable, 715, message, fix);
+    };
+    if (wanted.size() != 1) {
+        refuse(fmt::format("--gpu-ids names {} GPUs, but one rank computes on one.", wanted.size()),
+               fmt::format("Start a rank for each: CUDA_VISIBLE_DEVICES={} mpirun -n {} terrane ...", gpu_ids,
+                           wanted.size()));
+    }
+    const auto number = static_cast<std::size_t>(std::stoi(wanted[0]));
+    if (!visible) return std::to_string(number);
+    const std::vector<std::string> seen = split(*visible);
+    if (number >= seen.size()) {
+        refuse(fmt::format("--gpu-ids names GPU {}, but CUDA_VISIBLE_DEVICES=\"{}\" shows {}.", number,
+                           *visible, seen.size()),
+               "--gpu-ids counts the visible GPUs, from 0.");
+    }
+    return seen[number];
+}
 
 std::vector<std::vector<int>> ranks_that_share(const std::vector<std::string>& ids) {
     std::map<std::string, std::vector<int>> users;
@@ -66,6 +118,7 @@ DeviceChoice agree_on_device(const Invocation& invocation, const config::Runtime
 
 ChosenBackend choose_backend(const Invocation& invocation, const config::Runtime& runtime) {
     const comm::World& world = invocation.world();
+    choose_gpu(invocation, runtime);
     const DeviceChoice choice = agree_on_device(invocation, runtime);
     if (choice.device == "ref") return {ref::make_ref_backend(), choice.why};
     if (choice.device == "cpu") {
@@ -85,13 +138,17 @@ DeviceSums::DeviceSums(const Invocation& invocation, const config::Config& confi
     : world_(invocation.world()) {
     comm::Communicator& ranks = invocation.communicator();
     const bool bf16 = config.train.gradient_sums == "bf16";
-    if (ranks.size() > 1 && !backend.device_id().empty() && config.runtime.device_sums == "auto" &&
+    const bool sums = ranks.size() > 1 || invocation.has("distributed");
+    if (sums && !backend.device_id().empty() && config.runtime.device_sums == "auto" &&
         ranks_that_share(ranks.all_gather(backend.device_id())).empty()) {
-        sums_ = backend.connect({.rank = ranks.rank(),
-                                 .size = ranks.size(),
-                                 .broadcast = [&ranks](std::string& text) { ranks.broadcast(text, 0); },
-                                 .timeout = std::chrono::duration<double>(config.runtime.collective_timeout),
-                                 .gradients = bf16 ? device::GradientSums::bf16 : device::GradientSums::f32});
+        sums_ = backend.connect(
+            {.rank = ranks.rank(),
+             .size = ranks.size(),
+             .broadcast = [&ranks](std::string& text) { ranks.broadcast(text, 0); },
+             .timeout = world_.on_loss() == comm::LossResponse::none
+                            ? std::chrono::hours(24 * 365)
+                            : std::chrono::duration<double>(config.runtime.collective_timeout),
+             .gradients = bf16 ? device::GradientSums::bf16 : device::GradientSums::f32});
     }
     if (sums_) {
         world_.set_last_act([known = std::weak_ptr(sums_)] {

@@ -11,8 +11,8 @@ struct LaunchOptions {
     comm::LaunchRequest request;
     comm::WorldSettings settings;
 };
-/// Throws Error 78 if a named option has no valid value, and E0123 (69) if NCCL_TIMEOUT is no number of
-/// seconds.
+/// Throws Error 78, or E0103 (2), if an option has no valid value, and E0123 (69) if NCCL_TIMEOUT is no
+/// number of seconds or TORCH_NCCL_ASYNC_ERROR_HANDLING none of its modes.
 LaunchOptions launch_options(const Command& command, const comm::Environment& environment);
 
 /// "off", "info" or "detail": runtime.dist_debug where it is set, else TORCH_DISTRIBUTED_DEBUG.

@@ -60,12 +60,6 @@ int fail_alone(const std::exception_ptr& exception) {
     return failure.exit_code;
 }
 
-comm::LaunchRequest local_request() {
-    comm::LaunchRequest request;
-    request.launcher = "none";
-    return request;
-}
-
 int run(const std::vector<std::string>& arguments) {
     app::Command command;
     std::exception_ptr usage_error;
@@ -77,10 +71,11 @@ int run(const std::vector<std::string>& arguments) {
     if (!command.answer.empty()) return write_answer(command.answer);
 
     std::optional<comm::World> world;
+    app::LaunchOptions options;
     try {
-        app::LaunchOptions options = app::launch_options(command, comm::environment_variable);
+        options = app::launch_options(command, comm::environment_variable);
         if (command.verb != nullptr && command.verb->ranks == app::Ranks::local)
-            options.request = local_request();
+            options.request = {.launcher = "none"};
         const comm::Launch launch = comm::detect_launch(comm::environment_variable, options.request);
         if (comm::transport_of(launch.launcher) != comm::Transport::self)
             options.settings.program = sha256_of_file("/proc/self/exe");
@@ -93,6 +88,7 @@ int run(const std::vector<std::string>& arguments) {
     }
     if (usage_error) return world->fail(usage_error);
     try {
+        comm::check_local_rank(options.request, world->local_rank());
         return app::run_command(command, *world);
     } catch (...) {
         return world->fail(std::current_exception());

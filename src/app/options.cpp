@@ -38,6 +38,21 @@ std::string seconds_of(const std::string& text) {
     return fmt::format("{}.0", parts[0] * 3600 + parts[1] * 60 + parts[2]);
 }
 
+// PyTorch's scripts and launchers write --local_rank and --master_port.
+std::vector<std::string> with_dashes(const std::vector<std::string>& arguments,
+                                     const std::vector<VerbOption>& options) {
+    std::vector<std::string> words = arguments;
+    for (std::string& word : words) {
+        if (!word.starts_with("--")) continue;
+        const std::size_t end = std::min(word.find('='), word.size());
+        std::string name = word.substr(2, end - 2);
+        std::replace(name.begin(), name.end(), '_', '-');
+        const auto known = [&](const VerbOption& option) { return option.name == name; };
+        if (std::any_of(options.begin(), options.end(), known)) word = "--" + name + word.substr(end);
+    }
+    return words;
+}
+
 std::vector<VerbOption> all_options(const Verb& verb) {
     std::vector<VerbOption> options = verb.options;
     options.insert(options.end(), global_options().begin(), global_options().end());
@@ -170,11 +185,18 @@ const std::vector<VerbOption>& global_options() {
          "runtime.collective_timeout", false},
         {"heartbeat-timeout", Argument::one, "SECONDS", "a rank that is silent for longer is lost", '\0',
          "runtime.heartbeat_timeout", false},
+        {"async-errors", Argument::one, "MODE",
+         "what ranks do when another is lost or stuck: off, abort-and-exit, abort, exit"},
         {"launcher", Argument::one, "NAME", "what started the ranks", '\0', "runtime.launcher", false},
         {"master-port", Argument::one, "PORT", "where ranks without MPI meet", '\0', "runtime.master_port",
          false},
         {"dist-url", Argument::one, "URL", "the same: env://, tcp://HOST:PORT, file:///PATH or mpi://", '\0',
          "runtime.dist_url", false},
+        {"distributed", Argument::none, "", "one rank without a launcher is a world of ranks, too"},
+        {"world-size", Argument::one, "N", "refuse to run if the launcher started another number of ranks"},
+        {"local-rank", Argument::one, "N", "LOCAL_RANK where that is not set; -1: not given"},
+        {"gpu-ids", Argument::one, "N", "the GPU of one rank alone, among those it sees"},
+        {"trace-barriers", Argument::none, "", "every rank says when it comes to and leaves a collective"},
         {"dist-debug", Argument::one, "LEVEL", "off, info or detail: what ranks tell and compare", '\0',
          "runtime.dist_debug", false},
         {"max-time", Argument::one, "H:MM:SS", "stop with a checkpoint after this long", '\0',
@@ -202,8 +224,8 @@ Command parse_command_line(const std::vector<std::string>& arguments) {
     std::size_t words = 1;
     const Verb& verb = find_verb(arguments, words);
     const std::vector<VerbOption> options = all_options(verb);
-    const std::vector<std::string> rest(arguments.begin() + static_cast<std::ptrdiff_t>(words),
-                                        arguments.end());
+    const std::vector<std::string> rest =
+        with_dashes({arguments.begin() + static_cast<std::ptrdiff_t>(words), arguments.end()}, options);
     const po::variables_map values = parse_options(verb, options, rest, command.parsed.positional);
     if (values.count("help") > 0) command.answer = help_of(verb);
     if (values.count("version") > 0) command.answer = fmt::format("terrane {}\n", version());
@@ -238,6 +260,8 @@ Command parse_command_line(const std::vector<std::string>& arguments) {
         } else if (option.name == "verbose" || option.name == "quiet") {
             const std::string level = option.name == "verbose" ? "\"debug\"" : "\"warning\"";
             command.named.push_back({"runtime.log_level", level, "--" + option.name});
+        } else if (option.name == "local-rank") {
+            command.local_rank = given[0];  // not the same on all ranks
         } else if (option.name == "max-time") {
             command.named.push_back({option.key, seconds_of(given[0]), "--max-time"});
         } else if (!option.key.empty()) {

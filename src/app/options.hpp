@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,12 +15,13 @@ struct Command {
     std::vector<std::string> config_files;
     std::vector<config::Assignment> named;  ///< options that stand for configuration keys
     std::vector<config::Assignment> sets;
-    std::string answer;  ///< the help or version text, if that is all there is to do
+    std::optional<std::string> local_rank;  ///< --local-rank as it was given: each rank's own
+    std::string answer;                     ///< the help or version text, if that is all there is to do
 };
 
-/// Parses the arguments after the program's name. Throws Error 2: E0101 (unknown verb, with the nearest),
-/// E0102 (unknown option, with the nearest), E0103 (missing or malformed value), E0104 (unexpected argument),
-/// E0105 (required option missing).
+/// Parses the arguments after the program's name; underscores in the names of options are read as dashes.
+/// Throws Error 2: E0101 (unknown verb, with the nearest), E0102 (unknown option, with the nearest), E0103
+/// (missing or malformed value), E0104 (unexpected argument), E0105 (required option missing).
 Command parse_command_line(const std::vector<std::string>& arguments);
 
 /// The global options as they are added to every verb.

@@ -3,10 +3,14 @@
 #include <omp.h>
 
 #include <array>
+#include <cstdlib>
+#include <exception>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <utility>
 
 #include "app/launch_options.hpp"
+#include "app/read_watch.hpp"
 #include "base/hash.hpp"
 #include "base/log.hpp"
 #include "config/check.hpp"
@@ -67,13 +71,27 @@ void configure_log(const config::Runtime& runtime, const comm::World& world) {
     log::configure(settings);
 }
 
+// --smoke: whether everything works at all, with the smallest batches there are. Anything else that is said
+// on the command line wins over it; a run that exists is not touched.
+std::vector<config::Assignment> smoke_test(int ranks) {
+    std::vector<config::Assignment> values{{"train.steps", "100", ""},    {"train.batch", "1", ""},
+                                           {"eval.every", "0", ""},       {"eval.every_steps", "0", ""},
+                                           {"checkpoint.every", "0", ""}, {"train.resume", "never", ""}};
+    values.push_back({"train.global_batch", std::to_string(ranks), ""});
+    for (config::Assignment& value : values) value.source = "--smoke";
+    return values;
+}
+
 }  // namespace
 
 config::Resolved resolve_configuration(const Command& command, comm::World& world) {
     std::string message;
     if (world.rank() == 0) message = read_on_first_rank(command.config_files);
     world.communicator().broadcast(message, 0);
-    return config::resolve(unpack(message), command.named, command.sets);
+    std::vector<config::Assignment> named;
+    if (command.parsed.values.contains("smoke")) named = smoke_test(world.size());
+    named.insert(named.end(), command.named.begin(), command.named.end());
+    return config::resolve(unpack(message), named, command.sets);
 }
 
 int run_command(const Command& command, comm::World& world) {
@@ -106,6 +124,14 @@ int run_command(const Command& command, comm::World& world) {
     if (resolved.config.runtime.deterministic == "ranks" && resolved.config.runtime.threads == 0)
         cores.threads = 1;
     omp_set_num_threads(cores.threads);
+
+    // A read that never returns holds its thread for good; another one says so and ends the command.
+    std::optional<ReadWatch> reads;
+    if (world.on_loss() != comm::LossResponse::none) {
+        reads.emplace(collective_timeout(resolved, comm::environment_variable), [&world](const Error& error) {
+            std::_Exit(world.fail(std::make_exception_ptr(error)));
+        });
+    }
 
     Invocation invocation(*command.verb, command.parsed, std::move(resolved), world, std::move(cores));
     const ExitCode code = command.verb->run(invocation);

@@ -230,6 +230,10 @@ const Verb train_verb = {
           .value_name = "PATH",
           .help = "weights to begin a new run with: a checkpoint, a .safetensors or a .pth file",
           .key = "train.init_weights"},
+         {.name = "smoke",
+          .argument = Argument::none,
+          .help =
+              "try everything out: 100 steps of one sample per rank, evaluation and checkpoint at the end"},
          {.name = "feature-cache",
           .argument = Argument::none,
           .help = "compute what the frozen part gives once per tile, and keep it beside the tiles"}},

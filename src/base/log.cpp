@@ -51,6 +51,24 @@ const char* name_of(Level level) {
     return "?";
 }
 
+enum class Speakers { first_rank_of_info, every_rank };
+
+void write_message(Level level, const std::string& message, Speakers speakers) {
+    if (level < current.level) return;
+    const bool everyone = speakers == Speakers::every_rank || level >= Level::warning;
+    if (current.rank != 0 && !everyone) return;
+    std::string text;
+    if (current.format == Format::json) {
+        text = fmt::format(R"({{"level":"{}","rank":{},"message":"{}"}})", name_of(level), current.rank,
+                           escaped_for_json(message));
+    } else {
+        const std::string rank = current.ranks > 1 && everyone ? fmt::format("[rank {}] ", current.rank) : "";
+        const std::string kind = level == Level::warning ? "warning: " : "";
+        text = rank + kind + printable(message, LineBreaks::keep);
+    }
+    logger().log(spdlog::level::info, text);
+}
+
 }  // namespace
 
 void configure(const Settings& settings) { current = settings; }
@@ -67,19 +85,10 @@ void add_file(const std::string& path) {
 }
 
 void write(Level level, const std::string& message) {
-    if (level < current.level) return;
-    if (current.rank != 0 && level <= Level::info) return;
-    std::string text;
-    if (current.format == Format::json) {
-        text = fmt::format(R"({{"level":"{}","rank":{},"message":"{}"}})", name_of(level), current.rank,
-                           escaped_for_json(message));
-    } else {
-        const std::string rank =
-            current.ranks > 1 && level >= Level::warning ? fmt::format("[rank {}] ", current.rank) : "";
-        const std::string kind = level == Level::warning ? "warning: " : "";
-        text = rank + kind + printable(message, LineBreaks::keep);
-    }
-    logger().log(spdlog::level::info, text);
+    write_message(level, message, Speakers::first_rank_of_info);
+}
+void write_from_every_rank(const std::string& message) {
+    write_message(Level::info, message, Speakers::every_rank);
 }
 
 }  // namespace terrane::log

@@ -26,6 +26,8 @@ void add_file(const std::string& path);
 /// Writes one message: to standard error, info and debug from rank 0 only, warnings and errors from any rank with
 /// its number when there are several. Safe from any thread.
 void write(Level level, const std::string& message);
+/// The same as an info message, but from every rank, with its number when there are several.
+void write_from_every_rank(const std::string& message);
 
 template <typename... Args>
 void debug(fmt::format_string<Args...> format, Args&&... args) {

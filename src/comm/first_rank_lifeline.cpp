@@ -20,8 +20,9 @@ constexpr auto launcher_time = std::chrono::milliseconds(100);
 }  // namespace
 
 FirstRankLifeline::FirstRankLifeline(Party party, FlightRecord& record, Launcher launcher,
-                                     std::chrono::duration<double> silence_limit)
-    : Lifeline(std::move(party), record, launcher, silence_limit), peers_(party_.members.size()) {
+                                     std::chrono::duration<double> silence_limit, LossPolicy policy)
+    : Lifeline(std::move(party), record, launcher, silence_limit, std::move(policy)),
+      peers_(party_.members.size()) {
     start();
 }
 
@@ -73,7 +74,7 @@ void FirstRankLifeline::on_message(std::size_t link, const std::string& message)
 
 void FirstRankLifeline::on_closed(std::size_t link) {
     Peer& peer = peers_[link];
-    if (!peer.said_goodbye && !agreed_) peer.evidence.gone = true;
+    if (!peer.said_goodbye && !agreed_ && minds_losses()) peer.evidence.gone = true;
     peer.said_goodbye = true;
 }
 
@@ -110,6 +111,7 @@ void FirstRankLifeline::notice_own_failure() {
 }
 
 void FirstRankLifeline::notice_silence(Clock::time_point now) {
+    if (!minds_losses()) return;
     for (std::size_t rank = 1; rank < peers_.size(); ++rank) {
         Peer& peer = peers_[rank];
         if (party_.links[rank].is_open() && now - peer.heard > silence_limit()) peer.evidence.silent = true;

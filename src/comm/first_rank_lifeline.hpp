@@ -10,7 +10,7 @@ namespace terrane::comm {
 class FirstRankLifeline final : public Lifeline {
   public:
     FirstRankLifeline(Party party, FlightRecord& record, Launcher launcher,
-                      std::chrono::duration<double> silence_limit);
+                      std::chrono::duration<double> silence_limit, LossPolicy policy);
     ~FirstRankLifeline() override;
 
   private:

@@ -159,6 +159,13 @@ Launch from_slurm(const Environment& environment, const LaunchRequest& request, 
     return launch;
 }
 
+// One process as a world of ranks: what a script that always says --distributed gets where it starts one.
+Launch alone(const Environment& environment, const LaunchRequest& request, const Url& url) {
+    Launch launch{.launcher = Launcher::environment, .local_rank = 0, .source = "--distributed"};
+    set_master(launch, environment, request, url, "127.0.0.1", std::nullopt);
+    return launch;
+}
+
 // The MPI launch that the environment shows, if it does.
 std::optional<Launch> from_mpi(const Environment& environment) {
     if (const auto size = number(environment, "OMPI_COMM_WORLD_SIZE")) {
@@ -206,9 +213,12 @@ std::optional<std::string> environment_variable(const std::string& name) {
     return value == nullptr ? std::nullopt : std::optional<std::string>(value);
 }
 
-Launch detect_launch(const Environment& environment, const LaunchRequest& request) {
+namespace {
+
+// As the variables and --launcher say; the options that are checked against it come afterwards.
+Launch find_launch(const Environment& environment, const LaunchRequest& request) {
     const Url url = parse_url(request.dist_url);
-    std::string launcher = request.launcher;
+    std::string launcher = request.launcher == "pytorch" ? "env" : request.launcher;
     if (!url.launcher.empty()) {
         if (launcher == "slurm" && url.launcher == "env" && !(url.host.empty() && url.file.empty())) {
             // Slurm's numbers, the user's meeting place.
@@ -220,6 +230,10 @@ Launch detect_launch(const Environment& environment, const LaunchRequest& reques
         } else {
             launcher = url.launcher;
         }
+    }
+    if (launcher == "none" && request.distributed) {
+        throw Error(ExitCode::usage, 107, "--distributed and --launcher none exclude each other.",
+                    "Give one of them.");
     }
     if (launcher == "none") return {.source = "--launcher none"};
     if (launcher == "env") return from_environment(environment, request, url);
@@ -241,14 +255,57 @@ Launch detect_launch(const Environment& environment, const LaunchRequest& reques
         return *mpi;
     }
     if (environment("WORLD_SIZE") &&
-        (!world_size || *world_size != 1 || environment("RANK").value_or("0") != "0"))
+        (!world_size || *world_size != 1 || request.distributed || environment("RANK").value_or("0") != "0"))
         return from_environment(environment, request, url);
     const auto tasks = number(environment, "SLURM_STEP_NUM_TASKS");
     if (tasks && *tasks > 1 && environment("SLURM_PROCID")) {
         refuse(120, fmt::format("srun started {} tasks but MPI sees size 1 on each.", *tasks),
                "Use 'srun --mpi=pmix', or connect the ranks over TCP with --launcher slurm.");
     }
+    if (request.distributed) return alone(environment, request, url);
     return {.source = "no launcher's variables"};
+}
+
+void check_world_size(const Launch& launch, int world_size) {
+    if (world_size == 0 || world_size == launch.promised_ranks) return;
+    if (launch.launcher == Launcher::none) {
+        refuse(122,
+               fmt::format("--world-size {} is given, but nothing started {} ranks: this process is alone.",
+                           world_size, world_size),
+               fmt::format("Start them: 'mpirun -n {0} terrane ...', 'srun --mpi=pmix -n {0} terrane ...', "
+                           "or set RANK on each of {0} processes.",
+                           world_size));
+    }
+    refuse(122,
+           fmt::format("{} says {} ranks, --world-size says {}.", launch.source, launch.promised_ranks,
+                       world_size),
+           fmt::format("Leave the option out, or start {} ranks.", world_size));
+}
+
+}  // namespace
+
+Launch detect_launch(const Environment& environment, const LaunchRequest& request) {
+    // What torch.distributed.launch and scripts like it give as options stands in for the variables.
+    const auto with_options = [&](const std::string& name) -> std::optional<std::string> {
+        auto value = environment(name);
+        if (value) return value;
+        if (name == "WORLD_SIZE" && request.world_size > 0 && environment("RANK"))
+            return std::to_string(request.world_size);
+        if (name == "LOCAL_RANK" && request.local_rank >= 0) return std::to_string(request.local_rank);
+        return value;
+    };
+    Launch launch = find_launch(with_options, request);
+    check_world_size(launch, request.world_size);
+    if (launch.local_rank >= 0) check_local_rank(request, launch.local_rank);
+    return launch;
+}
+
+void check_local_rank(const LaunchRequest& request, int counted) {
+    if (request.local_rank < 0 || request.local_rank == counted) return;
+    refuse(122,
+           fmt::format("the launcher gave this process the local rank {}, --local-rank says {}.", counted,
+                       request.local_rank),
+           "Leave the option out: the local rank is known without it.");
 }
 
 void check_promise(const Launch& launch, int mpi_size) {

@@ -21,10 +21,13 @@ Transport transport_of(Launcher launcher);
 
 /// What the options say about the launch.
 struct LaunchRequest {
-    std::string launcher = "auto";  ///< auto, none, mpi, env, slurm
+    std::string launcher = "auto";  ///< auto, none, mpi, env, pytorch (env by another name), slurm
     int master_port = 0;            ///< --master-port; 0: not given
     std::string dist_url{};         ///< --dist-url: env://, tcp://HOST:PORT, file:///PATH, mpi://; empty: not
                                     ///< given
+    bool distributed = false;       ///< --distributed: one rank without a launcher is a world of ranks, too
+    int world_size = 0;   ///< --world-size: in place of WORLD_SIZE, or what it has to be; 0: not given
+    int local_rank = -1;  ///< --local-rank: in place of LOCAL_RANK, or what it has to be; -1: not given
 };
 
 /// How this process was started.
@@ -50,12 +53,17 @@ std::optional<std::string> environment_variable(const std::string& name);
 
 /// Reads the launchers' variables; docs/launching.md has the order. Throws Error 69: E0120 if srun started
 /// several tasks without a PMI that would connect them (each would believe to be alone and all would write
-/// the same files), E0122 if two launchers contradict each other, E0123 if variables are missing or
-/// malformed; and Error 2: E0103 if an option is malformed.
+/// the same files), E0122 if two launchers, or an option and the launcher, contradict each other, E0123 if
+/// variables are missing or malformed; and Error 2: E0103 if an option is malformed, E0107 if options exclude
+/// each other.
 Launch detect_launch(const Environment& environment, const LaunchRequest& request = {});
 
 /// Throws Error E0120 (69) if the launcher promised more ranks than MPI sees.
 void check_promise(const Launch& launch, int mpi_size);
+
+/// Throws Error E0122 (69) if --local-rank was given and is not the local rank `counted` over the ranks of
+/// the host.
+void check_local_rank(const LaunchRequest& request, int counted);
 
 std::string describe(Launcher launcher);
 

@@ -35,16 +35,20 @@ constexpr std::size_t lines_on_terminal = 5;
 }  // namespace
 
 std::unique_ptr<Lifeline> Lifeline::make(Party party, FlightRecord& record, Launcher launcher,
-                                         std::chrono::duration<double> silence_limit) {
-    if (party.rank == 0)
-        return std::make_unique<FirstRankLifeline>(std::move(party), record, launcher, silence_limit);
-    return std::make_unique<OtherRankLifeline>(std::move(party), record, launcher, silence_limit);
+                                         std::chrono::duration<double> silence_limit, LossPolicy policy) {
+    if (party.rank == 0) {
+        return std::make_unique<FirstRankLifeline>(std::move(party), record, launcher, silence_limit,
+                                                   std::move(policy));
+    }
+    return std::make_unique<OtherRankLifeline>(std::move(party), record, launcher, silence_limit,
+                                               std::move(policy));
 }
 
 Lifeline::Lifeline(Party party, FlightRecord& record, Launcher launcher,
-                   std::chrono::duration<double> silence_limit)
+                   std::chrono::duration<double> silence_limit, LossPolicy policy)
     : party_(std::move(party)),
       record_(record),
+      policy_(std::move(policy)),
       launcher_(launcher),
       silence_limit_(silence_limit.count()),
       wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
@@ -72,37 +76,43 @@ void Lifeline::wake() {
 void Lifeline::run() {
     auto last_turn = Clock::now();
     auto next_beat = last_turn;
-    while (!finished_) {
-        const auto interval = beat_interval(silence_limit());
-        std::vector<pollfd> entries{{wake_.get(), POLLIN, 0}, {launcher_.descriptor(), POLLIN, 0}};
-        for (const net::Connection& link : party_.links) entries.push_back({link.descriptor(), POLLIN, 0});
-        // Twice as often as beats are due, so that none is late by much.
-        ::poll(entries.data(), entries.size(), static_cast<int>(interval.count()) / 2);
-        std::uint64_t ignored = 0;
-        [[maybe_unused]] const ssize_t read = ::read(wake_.get(), &ignored, sizeof ignored);
-
-        const auto now = Clock::now();
-        const auto gap = now - last_turn;
-        if (gap > 2 * interval) on_stall(gap);
-        last_turn = now;
-        if ((entries[1].revents & POLLIN) != 0 || launcher_.descriptor() < 0) watch_launcher();
-
-        for (std::size_t i = 0; i < party_.links.size(); ++i) {
-            net::Connection& link = party_.links[i];
-            if (!link.is_open()) continue;
-            const bool open = link.flush() && link.receive();
-            while (const auto message = link.next_message()) on_message(i, *message);
-            if (!open || !link.is_open()) {
-                link.close();
-                on_closed(i);
-            }
-        }
-        if (now >= next_beat) {
-            beat();
-            next_beat = now + interval;
-        }
-        on_turn(now);
+    try {
+        while (!finished_) turn(last_turn, next_beat);
+    } catch (const ThreadEnds&) {
+        // The rank's main thread ends the process once its work is unwound.
     }
+}
+
+void Lifeline::turn(Clock::time_point& last_turn, Clock::time_point& next_beat) {
+    const auto interval = beat_interval(silence_limit());
+    std::vector<pollfd> entries{{wake_.get(), POLLIN, 0}, {launcher_.descriptor(), POLLIN, 0}};
+    for (const net::Connection& link : party_.links) entries.push_back({link.descriptor(), POLLIN, 0});
+    // Twice as often as beats are due, so that none is late by much.
+    ::poll(entries.data(), entries.size(), static_cast<int>(interval.count()) / 2);
+    std::uint64_t ignored = 0;
+    [[maybe_unused]] const ssize_t read = ::read(wake_.get(), &ignored, sizeof ignored);
+
+    const auto now = Clock::now();
+    const auto gap = now - last_turn;
+    if (gap > 2 * interval) on_stall(gap);
+    last_turn = now;
+    if ((entries[1].revents & POLLIN) != 0 || launcher_.descriptor() < 0) watch_launcher();
+
+    for (std::size_t i = 0; i < party_.links.size(); ++i) {
+        net::Connection& link = party_.links[i];
+        if (!link.is_open()) continue;
+        const bool open = link.flush() && link.receive();
+        while (const auto message = link.next_message()) on_message(i, *message);
+        if (!open || !link.is_open()) {
+            link.close();
+            on_closed(i);
+        }
+    }
+    if (now >= next_beat) {
+        beat();
+        next_beat = now + interval;
+    }
+    on_turn(now);
 }
 
 void Lifeline::watch_launcher() {
@@ -129,6 +139,10 @@ void Lifeline::printed() {
         printed_ = true;
     }
     changed_.notify_all();
+    if (policy_.response == LossResponse::abort) {
+        if (thread_.joinable()) thread_.join();  // it tells the others first
+        return;
+    }
     for (;;) ::pause();  // the thread ends the process
 }
 
@@ -227,7 +241,7 @@ void Lifeline::leave(int exit_code) {
         const std::lock_guard lock(mutex_);
         last_act = last_act_;
     }
-    if (last_act) {
+    if (last_act && policy_.response != LossResponse::exit) {
         const auto done = std::make_shared<std::promise<void>>();
         std::future<void> waited = done->get_future();
         std::thread([last_act, done] {
@@ -235,6 +249,11 @@ void Lifeline::leave(int exit_code) {
             done->set_value();
         }).detach();
         waited.wait_for(last_act_time);
+    }
+    if (policy_.response == LossResponse::abort) {
+        policy_.abandon_collectives();
+        give_verdict({exit_code, false, false, false});
+        throw ThreadEnds{};
     }
     // Neither destructors nor buffers: the main thread may hold any lock.
     ::_exit(exit_code);

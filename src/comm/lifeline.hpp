@@ -14,6 +14,7 @@
 #include "comm/diagnosis.hpp"
 #include "comm/failure.hpp"
 #include "comm/flight_record.hpp"
+#include "comm/loss_response.hpp"
 #include "comm/process.hpp"
 #include "comm/rendezvous.hpp"
 
@@ -27,6 +28,13 @@ struct Verdict {
     bool leave = false;  ///< not all failed: the process ends as soon as printed() is called
 };
 
+/// How a rank meets the loss of another.
+struct LossPolicy {
+    LossResponse response = LossResponse::abort_and_exit;
+    /// LossResponse::abort: makes every collective of this rank throw from now on; from another thread.
+    std::function<void()> abandon_collectives{};
+};
+
 /// A thread of each rank that tells rank 0 every now and then that the rank lives and what it does, over
 /// connections of its own. Rank 0's thread sees who is gone or silent, and ends the job: every rank leaves
 /// with the same exit code, and the message names the culprit. docs/adr tells why it is made like this.
@@ -34,7 +42,7 @@ class Lifeline {
   public:
     /// `record` outlives the object.
     static std::unique_ptr<Lifeline> make(Party party, FlightRecord& record, Launcher launcher,
-                                          std::chrono::duration<double> silence_limit);
+                                          std::chrono::duration<double> silence_limit, LossPolicy policy);
     /// Says goodbye and waits until all ranks have done so.
     virtual ~Lifeline() = default;
     Lifeline(const Lifeline&) = delete;
@@ -43,8 +51,9 @@ class Lifeline {
     /// This rank's work has ended with a failure. Returns when all ranks have failed, or when this rank is to
     /// print its error; otherwise the process ends within the call.
     Verdict report(const Failure& failure);
-    /// After report(), if the verdict is to leave. Doesn't return.
-    [[noreturn]] void printed();
+    /// After report(), if the verdict is to leave. Returns with LossResponse::abort only, when
+    /// the others know.
+    void printed();
 
     void set_silence_limit(std::chrono::duration<double> limit) { silence_limit_ = limit.count(); }
     /// Where the last collectives of all ranks are written when the job breaks; without one, or if it isn't
@@ -53,12 +62,13 @@ class Lifeline {
     /// Describes what the rank works on; called from another thread at any time until it is replaced.
     void set_activity(std::function<std::string()> activity);
     /// Called from the lifeline's thread right before it ends the process, which waits a second for it; must
-    /// not hold on to anything that may be gone by then. An empty function takes it back.
+    /// not hold on to anything that may be gone by then. Not with LossResponse::exit. An empty function takes
+    /// it back.
     void set_last_act(std::function<void()> last_act);
 
   protected:
     Lifeline(Party party, FlightRecord& record, Launcher launcher,
-             std::chrono::duration<double> silence_limit);
+             std::chrono::duration<double> silence_limit, LossPolicy policy);
 
     using Clock = net::Clock;
 
@@ -73,6 +83,7 @@ class Lifeline {
     virtual void beat() = 0;
 
     int own_rank() const { return party_.rank; }
+    bool minds_losses() const { return policy_.response != LossResponse::none; }
     bool is_first_of_host(
         int from_rank) const;  ///< the lowest rank of this machine, counted from `from_rank`
     std::chrono::duration<double> silence_limit() const {
@@ -89,6 +100,7 @@ class Lifeline {
                               const std::vector<RankEvidence>& evidence);
     /// Ranks that no longer answer can't end themselves.
     void end_processes_here(const std::vector<int>& ranks);
+    /// Ends the process, or with LossResponse::abort this thread, by an exception.
     [[noreturn]] void leave(int exit_code);
 
     Party party_;
@@ -106,10 +118,14 @@ class Lifeline {
     std::function<void()> last_act_;
 
   private:
+    struct ThreadEnds {};  // what leave() throws
+
     void run();
+    void turn(Clock::time_point& last_turn, Clock::time_point& next_beat);
     void watch_launcher();
     void wake();
 
+    LossPolicy policy_;
     LauncherWatch launcher_;
     std::atomic<double> silence_limit_;
     net::Descriptor wake_;

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "base/error.hpp"
+#include "comm/abandoned.hpp"
 #include "comm/mpi_check.hpp"
 
 namespace terrane::comm {
@@ -48,6 +49,7 @@ void MpiCommunicator::complete(std::span<MPI_Request> requests, const char* what
         TERRANE_MPI_CHECK(
             MPI_Testall(static_cast<int>(requests.size()), requests.data(), &done, MPI_STATUSES_IGNORE));
         if (done != 0) return;
+        if (abandoned_) throw_abandoned(what);
         const auto now = std::chrono::steady_clock::now();
         if (now - start > timeout_) {
             if (others_work_ && others_work_()) {

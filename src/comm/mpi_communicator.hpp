@@ -1,6 +1,7 @@
 #pragma once
 
 #include <mpi.h>
+#include <atomic>
 
 #include <chrono>
 #include <functional>
@@ -40,6 +41,8 @@ class MpiCommunicator final : public Communicator {
     void set_timeout(std::chrono::duration<double> limit) { timeout_ = limit; }
     /// See World::set_others_work.
     void set_others_work(std::function<bool()> others_work) { others_work_ = std::move(others_work); }
+    /// Every collective throws E0806 from now on, also one that is being waited for; from any thread.
+    void abandon() { abandoned_ = true; }
     bool has_started_sums() const;
     void close();
 
@@ -63,6 +66,7 @@ class MpiCommunicator final : public Communicator {
     int size_ = 1;
     std::chrono::duration<double> timeout_ = std::chrono::seconds(1800);
     std::function<bool()> others_work_;
+    std::atomic<bool> abandoned_ = false;
     std::vector<Started> started_;
     std::vector<MPI_Request> requests_;  // of the blocking reductions
     Ticket next_ticket_ = 1;

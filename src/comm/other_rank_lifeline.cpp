@@ -17,8 +17,8 @@ constexpr auto longest_wait = std::chrono::milliseconds(1500);
 }  // namespace
 
 OtherRankLifeline::OtherRankLifeline(Party party, FlightRecord& record, Launcher launcher,
-                                     std::chrono::duration<double> silence_limit)
-    : Lifeline(std::move(party), record, launcher, silence_limit) {
+                                     std::chrono::duration<double> silence_limit, LossPolicy policy)
+    : Lifeline(std::move(party), record, launcher, silence_limit, std::move(policy)) {
     start();
 }
 
@@ -78,6 +78,11 @@ void OtherRankLifeline::on_closed(std::size_t) {
         finished_ = true;
         return;
     }
+    if (!minds_losses()) {
+        // Nobody is left to ask what to do with an error of this rank's own: it prints it and ends.
+        finished_ = true;
+        return give_verdict({static_cast<int>(ExitCode::peer_lost), true, true, false});
+    }
     first_rank_is_lost(false);
 }
 
@@ -106,7 +111,7 @@ void OtherRankLifeline::on_turn(Clock::time_point now) {
         goodbye_sent_ = true;
         link().send(lifeline::message(lifeline::goodbye).bytes());
     }
-    if (!agreed_ && now - heard_ > silence_limit()) first_rank_is_lost(true);
+    if (!agreed_ && minds_losses() && now - heard_ > silence_limit()) first_rank_is_lost(true);
 }
 
 // Without rank 0 nobody can ask anybody: each rank leaves on its own, one of each host says why.

@@ -9,7 +9,7 @@ namespace terrane::comm {
 class OtherRankLifeline final : public Lifeline {
   public:
     OtherRankLifeline(Party party, FlightRecord& record, Launcher launcher,
-                      std::chrono::duration<double> silence_limit);
+                      std::chrono::duration<double> silence_limit, LossPolicy policy);
     ~OtherRankLifeline() override;
 
   private:

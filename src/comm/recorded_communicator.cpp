@@ -1,8 +1,10 @@
 #include "comm/recorded_communicator.hpp"
 
 #include <algorithm>
+#include <chrono>
 
 #include "base/fault.hpp"
+#include "base/log.hpp"
 
 namespace terrane::comm {
 
@@ -12,16 +14,36 @@ std::int64_t RecordedCommunicator::begin(const char* kind, std::size_t bytes) {
     return number;
 }
 
+template <typename Call>
+decltype(auto) RecordedCommunicator::traced(std::int64_t number, const char* kind, Call call) {
+    record_.wait(number);
+    if (trace_ == Trace::off) return call();
+    const auto begin = std::chrono::steady_clock::now();
+    log::write_from_every_rank(fmt::format("trace comes to #{} {}", number, kind));
+    const auto tell = [&] {
+        log::write_from_every_rank(
+            fmt::format("trace leaves #{} {} after {:.6f} s", number, kind,
+                        std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count()));
+    };
+    if constexpr (std::is_void_v<decltype(call())>) {
+        call();
+        tell();
+    } else {
+        auto result = call();
+        tell();
+        return result;
+    }
+}
+
 // A call that throws stays "under way" in the record: that is what the reader of a failure wants to see.
 template <typename Call>
 decltype(auto) RecordedCommunicator::recorded(const char* kind, std::size_t bytes, Call call) {
     const std::int64_t number = begin(kind, bytes);
-    record_.wait(number);
     if constexpr (std::is_void_v<decltype(call())>) {
-        call();
+        traced(number, kind, call);
         record_.end(number);
     } else {
-        auto result = call();
+        auto result = traced(number, kind, call);
         record_.end(number);
         return result;
     }
@@ -56,8 +78,7 @@ void RecordedCommunicator::wait(Ticket ticket) {
                                     [ticket](const auto& one) { return one.first == ticket; });
     if (found == started_.end()) return inner_.wait(ticket);  // which says what is wrong
     const std::int64_t number = found->second;
-    record_.wait(number);
-    inner_.wait(ticket);
+    traced(number, "sum of a gradient bucket", [&] { inner_.wait(ticket); });
     record_.end_traffic(number);
     started_.erase(found);
 }

@@ -9,11 +9,16 @@
 
 namespace terrane::comm {
 
+/// Whether every rank says when it comes to a collective and when it leaves it: --trace-barriers. Buckets of
+/// gradients, which nobody waits for where they begin, are told at their end.
+enum class Trace { off, on };
+
 /// Enters every call of another communicator into a flight record, and counts it for faults that tests order.
 class RecordedCommunicator final : public Communicator {
   public:
     /// Both outlive the object.
-    RecordedCommunicator(Communicator& inner, FlightRecord& record) : inner_(inner), record_(record) {}
+    RecordedCommunicator(Communicator& inner, FlightRecord& record, Trace trace)
+        : inner_(inner), record_(record), trace_(trace) {}
 
     int rank() const override { return inner_.rank(); }
     int size() const override { return inner_.size(); }
@@ -35,8 +40,13 @@ class RecordedCommunicator final : public Communicator {
     template <typename Call>
     decltype(auto) recorded(const char* kind, std::size_t bytes, Call call);
 
+    /// Waits for what `call` does in the name of collective `number`.
+    template <typename Call>
+    decltype(auto) traced(std::int64_t number, const char* kind, Call call);
+
     Communicator& inner_;
     FlightRecord& record_;
+    Trace trace_;
     std::vector<std::pair<Ticket, std::int64_t>> started_;  // sums under way and their numbers
 };
 

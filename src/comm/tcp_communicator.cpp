@@ -22,6 +22,7 @@
 #include <thread>
 
 #include "base/error.hpp"
+#include "comm/abandoned.hpp"
 #include "comm/all_signals_blocked.hpp"
 
 namespace terrane::comm {
@@ -30,6 +31,8 @@ namespace {
 
 // Gloo's own time limits end connections for good; ours is kept by the caller, who may go on waiting.
 constexpr auto never = std::chrono::hours(24 * 365);
+// Whether the collectives are called off is asked so often.
+constexpr auto between_questions = std::chrono::milliseconds(50);
 
 [[noreturn]] void tcp_failed(const std::string& what, const std::exception& failure) {
     // Gloo puts the place in its own source before the reason.
@@ -274,8 +277,16 @@ bool TcpCommunicator::has_started_sums() const {
 void TcpCommunicator::complete(Lane& lane, std::int64_t job, const char* what) {
     try {
         const auto limit = std::chrono::duration_cast<std::chrono::steady_clock::duration>(timeout_);
-        while (!lane.await(job, std::chrono::steady_clock::now() + limit)) {
-            if (others_work_ && others_work_()) continue;
+        auto deadline = std::chrono::steady_clock::now() + limit;
+        for (;;) {
+            if (abandoned_) throw_abandoned(what);
+            const auto now = std::chrono::steady_clock::now();
+            if (lane.await(job, std::min(deadline, now + between_questions))) return;
+            if (std::chrono::steady_clock::now() < deadline) continue;
+            if (others_work_ && others_work_()) {
+                deadline = std::chrono::steady_clock::now() + limit;
+                continue;
+            }
             throw Error(
                 ExitCode::peer_lost, 802,
                 fmt::format("a rank did not take part in '{}' within {:g} s.", what, timeout_.count()),
@@ -389,8 +400,8 @@ void TcpCommunicator::exchange_with(int partner, std::span<const float> own, std
     const auto out = std::make_shared<std::vector<float>>(own.begin(), own.end());
     const auto in = std::make_shared<std::vector<float>>(theirs.size());
     const std::uint32_t number = exchanges_[static_cast<std::size_t>(partner)]++;
-    const std::int64_t job = pairs_->post(
-        [=](Mesh& mesh, std::uint32_t) { mesh.exchange(partner, *out, *in, number); });
+    const std::int64_t job =
+        pairs_->post([=](Mesh& mesh, std::uint32_t) { mesh.exchange(partner, *out, *in, number); });
     complete(*pairs_, job, "exchange with a rank");
     std::copy(in->begin(), in->end(), theirs.begin());
 }

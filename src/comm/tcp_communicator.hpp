@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <memory>
@@ -44,6 +45,8 @@ class TcpCommunicator final : public Communicator {
     void set_timeout(std::chrono::duration<double> limit) { timeout_ = limit; }
     /// See World::set_others_work.
     void set_others_work(std::function<bool()> others_work) { others_work_ = std::move(others_work); }
+    /// Every collective throws E0806 from now on, also one that is being waited for; from any thread.
+    void abandon() { abandoned_ = true; }
     bool has_started_sums() const;
     static std::string library();  ///< "Gloo 0.5.0"
 
@@ -66,6 +69,7 @@ class TcpCommunicator final : public Communicator {
     int size_;
     std::chrono::duration<double> timeout_;
     std::function<bool()> others_work_;
+    std::atomic<bool> abandoned_ = false;
     std::shared_ptr<Mesh> mesh_;
     std::unique_ptr<Lane> general_, buckets_, pairs_;
     std::vector<std::uint32_t> exchanges_;  ///< made so far, by partner: ranks without one stay away

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <set>
@@ -29,6 +30,8 @@ std::string interface_filter() {
     return filter ? *filter : environment_variable("NCCL_SOCKET_IFNAME").value_or("");
 }
 
+constexpr std::chrono::duration<double> no_limit = std::chrono::hours(24 * 365);
+
 bool same_machine(const Member& a, const Member& b) {
     return a.host == b.host && a.machine == b.machine;
 }
@@ -50,12 +53,22 @@ struct World::State {
     std::unique_ptr<CheckedCommunicator> checked;
     std::unique_ptr<RecordedCommunicator> recorded;
     std::unique_ptr<Lifeline> lifeline;
+    LossResponse on_loss = LossResponse::abort_and_exit;
+    std::atomic<bool> abandoned = false;
+
+    /// From the lifeline's thread.
+    void abandon_collectives() {
+        abandoned = true;
+        if (mpi) mpi->communicator().abandon();
+        if (tcp) tcp->abandon();
+    }
 
     /// What collectives go through before they reach the message layer.
-    void connect(Communicator& inner, bool check) {
-        if (check) checked = std::make_unique<CheckedCommunicator>(inner);
+    void connect(Communicator& inner, const WorldSettings& settings) {
+        if (settings.check_collectives) checked = std::make_unique<CheckedCommunicator>(inner);
         recorded = std::make_unique<RecordedCommunicator>(
-            checked ? static_cast<Communicator&>(*checked) : inner, record);
+            checked ? static_cast<Communicator&>(*checked) : inner, record,
+            settings.trace_collectives ? Trace::on : Trace::off);
     }
     const Member& member() const { return members[static_cast<std::size_t>(rank)]; }
     bool has_started_sums() const {
@@ -66,6 +79,7 @@ struct World::State {
 World::World(const Launch& launch, const WorldSettings& settings) : state_(std::make_unique<State>()) {
     State& state = *state_;
     state.launch = launch;
+    state.on_loss = settings.on_loss;
     const Transport transport = transport_of(launch.launcher);
     Member self = this_process();
     self.local_rank = launch.local_rank;
@@ -105,14 +119,15 @@ World::World(const Launch& launch, const WorldSettings& settings) : state_(std::
         state.tcp = std::make_unique<TcpCommunicator>(
             self.rank, self.size, state.member().address, settings.collective_timeout,
             [&](const std::vector<std::string>& texts) { return party.exchange(texts, deadline); });
-        state.connect(*state.tcp, settings.check_collectives);
+        state.connect(*state.tcp, settings);
     } else if (transport == Transport::tcp) {
         state.self = self_communicator();
     } else {
-        state.connect(state.mpi->communicator(), settings.check_collectives);
+        state.connect(state.mpi->communicator(), settings);
     }
     state.lifeline =
-        Lifeline::make(std::move(party), state.record, launch.launcher, settings.heartbeat_timeout);
+        Lifeline::make(std::move(party), state.record, launch.launcher, settings.heartbeat_timeout,
+                       {settings.on_loss, [&state] { state.abandon_collectives(); }});
     set_collective_timeout(settings.collective_timeout);
 }
 
@@ -172,6 +187,7 @@ std::vector<std::string> World::all_gather_on_host(const std::string& bytes) {
 }
 
 void World::set_collective_timeout(std::chrono::duration<double> limit) {
+    if (state_->on_loss == LossResponse::none) limit = no_limit;
     if (state_->mpi) state_->mpi->communicator().set_timeout(limit);
     if (state_->tcp) state_->tcp->set_timeout(limit);
 }
@@ -201,6 +217,10 @@ void World::set_last_act(std::function<void()> last_act) {
     if (state_->lifeline) state_->lifeline->set_last_act(std::move(last_act));
 }
 
+LossResponse World::on_loss() const {
+    return state_->on_loss;
+}
+
 Traffic World::traffic() const {
     return state_->record.traffic();
 }
@@ -225,8 +245,8 @@ int World::fail(const std::exception_ptr& exception) {
     // mpirun ends the other ranks as soon as one is gone; they have said what there was to say.
     signals::leaving_with(verdict.exit_code);
     if (verdict.leave) state.lifeline->printed();
-    // Sums under way would keep the message layer from ending in order.
-    if (state.has_started_sums()) std::_Exit(verdict.exit_code);
+    // Sums under way, or a rank that is no more, would keep the message layer from ending in order.
+    if (state.has_started_sums() || state.abandoned) std::_Exit(verdict.exit_code);
     return verdict.exit_code;
 }
 

@@ -12,6 +12,7 @@
 #include "comm/failure.hpp"
 #include "comm/flight_record.hpp"
 #include "comm/launch.hpp"
+#include "comm/loss_response.hpp"
 
 namespace terrane::comm {
 
@@ -21,6 +22,8 @@ struct WorldSettings {
     std::chrono::duration<double> heartbeat_timeout = std::chrono::seconds(30);
     std::string program{};           ///< hash; ranks with another are refused
     bool check_collectives = false;  ///< before every collective the ranks compare what they are about to do
+    LossResponse on_loss = LossResponse::abort_and_exit;
+    bool trace_collectives = false;  ///< every rank says when it comes to a collective and when it leaves it
 };
 
 /// The ranks of a job and what connects them: MPI, TCP without MPI, or nothing where there is one rank.
@@ -52,7 +55,7 @@ class World {
     /// One text of every rank on this host, by rank. Collective over all ranks.
     std::vector<std::string> all_gather_on_host(const std::string& bytes);
 
-    /// After this long a collective ends with E0802.
+    /// After this long a collective ends with E0802; with LossResponse::none there is no limit.
     void set_collective_timeout(std::chrono::duration<double> limit);
     /// After this long without a heartbeat a rank is lost (E0804).
     void set_heartbeat_timeout(std::chrono::duration<double> limit);
@@ -69,6 +72,7 @@ class World {
     /// Called from another thread right before the process is ended because a rank is lost: see
     /// Lifeline::set_last_act.
     void set_last_act(std::function<void()> last_act);
+    LossResponse on_loss() const;
     /// Seconds this rank has waited in collectives so far.
     double waited() const;
     /// What sums of gradients have moved so far, on this rank.

@@ -84,7 +84,7 @@ TableOf<Runtime> runtime() {
         .unit("seconds")
         .at_least(0.5);
     table.option("launcher", &Runtime::launcher, "what started the ranks")
-        .one_of({"auto", "none", "mpi", "env", "slurm"})
+        .one_of({"auto", "none", "mpi", "env", "pytorch", "slurm"})
         .command_line_only();
     table
         .option("master_port", &Runtime::master_port, "TCP port where ranks without MPI meet; 0: MASTER_PORT")

@@ -1,4 +1,5 @@
 // Runs the built program as a user does: exit codes, output, one and several ranks.
+#include <fmt/format.h>
 #include <sched.h>
 
 #include "base/file.hpp"
@@ -41,6 +42,42 @@ TEST_CASE("help and version are answered with exit code 0 and without MPI", "[ap
           0);
     CHECK(shell(program + " --help > /dev/full").exit_code == 74);
     CHECK(shell(program + " config schema > /dev/full").exit_code == 74);
+}
+
+TEST_CASE("what PyTorch's launchers put on the command line is checked against the ranks that came",
+          "[app]") {
+    const ShellResult right =
+        shell(std::string(TERRANE_MPIRUN) + " -n 2 sh -c '" + program +
+              " doctor --distributed --world_size=2 --local_rank=$OMPI_COMM_WORLD_LOCAL_RANK'");
+    INFO(right.output);
+    CHECK(right.exit_code == 0);
+    const ShellResult larger = ranks(2, "doctor --world-size 4");
+    INFO(larger.output);
+    CHECK(larger.exit_code == 69);
+    CHECK(occurrences(larger.output,
+                      "error[E0122]: OMPI_COMM_WORLD_SIZE says 2 ranks, --world-size says 4.") >= 1);
+    const ShellResult elsewhere = ranks(2, "doctor --local-rank 0");
+    INFO(elsewhere.output);
+    CHECK(elsewhere.exit_code == 69);
+    CHECK_THAT(elsewhere.output,
+               terrane::test::contains("[rank 1 on ") &&
+                   terrane::test::contains("the local rank 1, --local-rank says 0. Leave the option out"));
+    const ShellResult alone = shell(program + " doctor --distributed");
+    INFO(alone.output);
+    CHECK(alone.exit_code == 0);
+    CHECK_THAT(alone.output, terrane::test::contains("by --distributed"));
+}
+
+TEST_CASE("with --trace-barriers every rank says where it is", "[app]") {
+    const ShellResult traced = ranks(2, "doctor --trace-barriers");
+    INFO(traced.output);
+    CHECK(traced.exit_code == 0);
+    for (const char* rank : {"0", "1"}) {
+        CHECK(occurrences(traced.output, fmt::format("[rank {}] trace comes to #1 broadcast\n", rank)) == 1);
+        CHECK(occurrences(traced.output, fmt::format("[rank {}] trace leaves #1 broadcast after ", rank)) ==
+              1);
+    }
+    CHECK(occurrences(ranks(2, "doctor").output, "trace") == 0);
 }
 
 TEST_CASE("config diff tells effective values apart, with their sources", "[app]") {

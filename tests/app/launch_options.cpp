@@ -41,8 +41,27 @@ TEST_CASE("what the launch needs is read from the command line before any file",
     CHECK(all.request.dist_url == "env://");
     CHECK(all.settings.collective_timeout.count() == 7);
     CHECK(all.settings.heartbeat_timeout.count() == 3);
-    CHECK_THROWS_WITH(options({"--launcher", "pytorch"}), contains("E0506"));
+    CHECK_FALSE(nothing.request.distributed);
+    CHECK_FALSE(nothing.settings.trace_collectives);
+    CHECK(options({"--trace-barriers"}).settings.trace_collectives);
+    CHECK_THROWS_WITH(options({"--launcher", "tensorflow"}), contains("E0506"));
     CHECK_THROWS_WITH(options({"--master-port", "70000"}), contains("E0505"));
+}
+
+TEST_CASE("options of PyTorch's scripts are understood, with underscores as well", "[app]") {
+    const app::LaunchOptions all = options({"--distributed", "--world_size", "4", "--local_rank=2",
+                                            "--launcher", "pytorch", "--master_port=4000"});
+    CHECK(all.request.distributed);
+    CHECK(all.request.world_size == 4);
+    CHECK(all.request.local_rank == 2);
+    CHECK(all.request.launcher == "pytorch");
+    CHECK(all.request.master_port == 4000);
+    CHECK(options({"--local-rank=-1"}).request.local_rank == -1);
+    for (const char* wrong : {"--local_rank=x", "--local_rank=-2", "--local_rank="})
+        CHECK_THROWS_WITH(options({wrong}), contains("E0103"));
+    CHECK_THROWS_WITH(options({"--world_size=-1"}), contains("E0103"));
+    CHECK_THROWS_WITH(options({"--world-size=0"}), contains("E0103"));
+    CHECK_THROWS_WITH(options({"--world_sizes=1"}), contains("E0102"));
 }
 
 TEST_CASE("NCCL_TIMEOUT is the collective timeout where nothing else sets it", "[app]") {
@@ -50,6 +69,23 @@ TEST_CASE("NCCL_TIMEOUT is the collective timeout where nothing else sets it", "
     for (const char* wrong : {"", "x", "-1", "0", "60s", "nan"})
         CHECK_THROWS_WITH(options({}, {{"NCCL_TIMEOUT", wrong}}),
                           contains("E0123") && contains("NCCL_TIMEOUT"));
+}
+
+TEST_CASE("what happens when a rank is lost is said by PyTorch's numbers, too", "[app]") {
+    using comm::LossResponse;
+    CHECK(options({}).settings.on_loss == LossResponse::abort_and_exit);
+    CHECK(options({"--async-errors", "off"}).settings.on_loss == LossResponse::none);
+    CHECK(options({"--async-errors", "exit"}).settings.on_loss == LossResponse::exit);
+    CHECK_THROWS_WITH(options({"--async-errors", "1"}), contains("E0103"));
+    for (const char* name : {"TORCH_NCCL_ASYNC_ERROR_HANDLING", "NCCL_ASYNC_ERROR_HANDLING"}) {
+        CHECK(options({}, {{name, "0"}}).settings.on_loss == LossResponse::none);
+        CHECK(options({}, {{name, "1"}}).settings.on_loss == LossResponse::abort_and_exit);
+        CHECK(options({}, {{name, "2"}}).settings.on_loss == LossResponse::abort);
+        CHECK(options({}, {{name, "3"}}).settings.on_loss == LossResponse::exit);
+        CHECK(options({"--async-errors", "abort"}, {{name, "3"}}).settings.on_loss == LossResponse::abort);
+        for (const char* wrong : {"", "4", "-1", "11", "x"})
+            CHECK_THROWS_WITH(options({}, {{name, wrong}}), contains("E0123") && contains(name));
+    }
 }
 
 TEST_CASE("TORCH_DISTRIBUTED_DEBUG=DETAIL lets ranks compare collectives where the option is not given",

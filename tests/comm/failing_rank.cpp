@@ -7,7 +7,9 @@
 #include <algorithm>
 #include <chrono>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
+#include <exception>
 #include <fstream>
 #include <string>
 #include <thread>
@@ -37,6 +39,14 @@ std::size_t number_in(const char* name, std::size_t otherwise) {
     const auto text = comm::environment_variable(name);
     return text ? static_cast<std::size_t>(std::atoll(text->c_str())) : otherwise;
 }
+
+/// Says that the rank's own work has been unwound.
+struct Unwound {
+    ~Unwound() {
+        if (std::uncaught_exceptions() > 0 && comm::environment_variable("TERRANE_TEST_ON_LOSS"))
+            std::fputs("the work is unwound\n", stderr);
+    }
+};
 
 void loop(comm::World& world) {
     for (const int number : {SIGRTMIN, SIGRTMIN + 1})
@@ -79,6 +89,7 @@ int main(int count, char** arguments) {
     if (count > 2) settings.collective_timeout = std::chrono::duration<double>(std::atof(arguments[2]));
     if (count > 3) settings.heartbeat_timeout = std::chrono::duration<double>(std::atof(arguments[3]));
     settings.check_collectives = comm::environment_variable("TERRANE_TEST_CHECK").has_value();
+    settings.on_loss = static_cast<comm::LossResponse>(number_in("TERRANE_TEST_ON_LOSS", 1));
     std::unique_ptr<comm::World> world;
     try {
         comm::LaunchRequest request;
@@ -100,6 +111,7 @@ int main(int count, char** arguments) {
     log::configure(log_settings);
     const bool last = world->rank() == world->size() - 1;
     try {
+        const Unwound unwound;
         world->communicator().barrier();
         if (how == "loop") loop(*world);
         if (how == "last" && last) throw Error(ExitCode::data_invalid, 311, "the last rank failed.");

@@ -53,6 +53,39 @@ TEST_CASE("different errors of all ranks are each printed once with their rank",
     }
 }
 
+TEST_CASE("ranks that only call off their collectives unwind their own work and end with the same code",
+          "[comm]") {
+    for (const JobLauncher& launcher : job_launchers()) {
+        for (const char* how : {"stop", "stop_first"}) {
+            const ShellResult exits =
+                shell("TERRANE_TEST_ON_LOSS=1 " +
+                      job(launcher, 3, std::string(TERRANE_FAILING_RANK " ") + how + " 60 2"));
+            INFO(launcher.name << " " << how << "\n" << exits.output);
+            CHECK(exits.exit_code != 0);
+            const ShellResult aborts =
+                shell("TERRANE_TEST_ON_LOSS=2 " +
+                      job(launcher, 3, std::string(TERRANE_FAILING_RANK " ") + how + " 60 2"));
+            INFO(aborts.output);
+            CHECK(aborts.exit_code != 0);
+            // A launcher that sees one leave may end the other.
+            CHECK(occurrences(aborts.output, "the work is unwound") >= 1);
+            CHECK(occurrences(aborts.output, "error[E080") >= 1);
+            CHECK(aborts.seconds < 20);
+        }
+    }
+}
+
+TEST_CASE("with async errors off nobody ends a job that waits", "[comm]") {
+    for (const JobLauncher& launcher : job_launchers()) {
+        const ShellResult result = shell("TERRANE_TEST_ON_LOSS=0 " + launcher.before + "2" + launcher.after +
+                                         "timeout -s KILL 6 " TERRANE_FAILING_RANK " asleep 1 1");
+        INFO(launcher.name << "\n" << result.output);
+        CHECK(result.exit_code != 0);
+        CHECK(result.seconds > 5);
+        for (const char* error : {"E0802", "E0803", "E0804"}) CHECK(occurrences(result.output, error) == 0);
+    }
+}
+
 TEST_CASE("with checks on, ranks that call different collectives are told apart at once", "[comm]") {
     for (const JobLauncher& launcher : job_launchers()) {
         const ShellResult result =

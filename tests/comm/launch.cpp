@@ -150,6 +150,57 @@ TEST_CASE("launchers that contradict each other or say too little are refused", 
     CHECK(error({{"SLURM_PROCID", "0"}, {"SLURM_NTASKS", "2"}}, "slurm").first == 123);
 }
 
+TEST_CASE("options about the launch fill in for variables, and are refused where they contradict them",
+          "[comm]") {
+    const auto launch = [](std::map<std::string, std::string> variables, const comm::LaunchRequest& request) {
+        return comm::detect_launch(environment(std::move(variables)), request);
+    };
+    const auto error = [&](std::map<std::string, std::string> variables, const comm::LaunchRequest& request) {
+        try {
+            launch(std::move(variables), request);
+        } catch (const Error& caught) {
+            return std::string(caught.what());
+        }
+        return std::string();
+    };
+    using terrane::test::contains;
+    const std::map<std::string, std::string> mpirun{{"OMPI_COMM_WORLD_SIZE", "2"},
+                                                    {"OMPI_COMM_WORLD_RANK", "1"}};
+
+    CHECK(launch(mpirun, {.distributed = true, .world_size = 2}).launcher == comm::Launcher::open_mpi);
+    CHECK_THAT(error(mpirun, {.world_size = 4}),
+               contains("error[E0122]: OMPI_COMM_WORLD_SIZE says 2 ranks, --world-size says 4."));
+    CHECK_THAT(error({}, {.world_size = 4}),
+               contains("error[E0122]") && contains("'mpirun -n 4 terrane ...'"));
+    CHECK(launch({}, {.world_size = 1}).launcher == comm::Launcher::none);
+
+    // RANK alone, as scripts that pass the size on their command line leave it.
+    const auto scripted = launch({{"RANK", "1"}}, {.world_size = 2, .local_rank = 1});
+    CHECK(scripted.launcher == comm::Launcher::environment);
+    CHECK(scripted.promised_ranks == 2);
+    CHECK(scripted.local_rank == 1);
+    const std::map<std::string, std::string> torchrun{
+        {"RANK", "3"}, {"WORLD_SIZE", "4"}, {"LOCAL_RANK", "1"}};
+    CHECK(launch(torchrun, {.launcher = "pytorch", .local_rank = 1}).local_rank == 1);
+    CHECK_THAT(error(torchrun, {.local_rank = 3}),
+               contains("error[E0122]") && contains("the local rank 1, --local-rank says 3"));
+    CHECK_NOTHROW(comm::check_local_rank({}, 3));
+    CHECK_NOTHROW(comm::check_local_rank({.local_rank = 3}, 3));
+    CHECK_THROWS_WITH(comm::check_local_rank({.local_rank = 2}, 3), contains("E0122"));
+
+    // A single process for a debugger.
+    for (const std::map<std::string, std::string>& variables :
+         {std::map<std::string, std::string>{},
+          std::map<std::string, std::string>{{"RANK", "0"}, {"WORLD_SIZE", "1"}, {"MASTER_PORT", "12355"}}}) {
+        const auto alone = launch(variables, {.distributed = true});
+        CHECK(alone.launcher == comm::Launcher::environment);
+        CHECK(alone.promised_ranks == 1);
+    }
+    CHECK_THAT(error({}, {.launcher = "none", .distributed = true}), contains("error[E0107]"));
+    CHECK_THAT(error({{"SLURM_STEP_NUM_TASKS", "8"}, {"SLURM_PROCID", "3"}}, {.distributed = true}),
+               contains("error[E0120]"));
+}
+
 TEST_CASE("Slurm's tasks meet on the first host of the list when that is asked for", "[comm]") {
     std::map<std::string, std::string> variables{{"SLURM_PROCID", "5"},
                                                  {"SLURM_STEP_NUM_TASKS", "8"},

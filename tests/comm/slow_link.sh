@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # A link between two hosts that is slow but alive (tc tbf), so slow that one sum of a step takes longer than the heartbeat
 # limit: nobody is lost, nobody is stuck, the job ends well. Skipped (77) where namespaces can't be made.
-# Usage: slow_link.sh FAILING_RANK MPIRUN [SECONDS]   SECONDS: how long the steps go on at least (8)
+# Usage: slow_link.sh FAILING_RANK MPIRUN [SECONDS [WAYS]]   SECONDS: how long the steps go on at least (8);
+#        WAYS: how the ranks are started ("by_mpirun by_environment")
 set -uo pipefail
-failing_rank=$1 mpirun=$2 seconds=${3:-8}
+failing_rank=$1 mpirun=$2 seconds=${3:-8} ways=${4:-by_mpirun by_environment}
 # shellcheck source=tests/comm/network_of_two.sh
 . "$(dirname "$0")/network_of_two.sh"
 
@@ -11,7 +12,7 @@ failing_rank=$1 mpirun=$2 seconds=${3:-8}
 limit=2
 shape() { tc -n "$a" qdisc replace dev "${tag}x" root tbf rate 2mbit burst 16kb latency 300ms &&
           tc -n "$b" qdisc replace dev "${tag}y" root tbf rate 2mbit burst 16kb latency 300ms; }
-for way in by_mpirun by_environment; do
+for way in $ways; do
   rm -f "$folder/started"
   export TERRANE_TEST_STARTED=$folder/started TERRANE_TEST_STEPS=4 TERRANE_TEST_BUCKET=250000 TERRANE_TEST_SECONDS=$seconds
   words=(1 "$failing_rank" loop 600 $limit "$tag")
