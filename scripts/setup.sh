@@ -16,7 +16,7 @@ packages=(
   catch2
   protobuf-compiler libprotobuf-dev
   slurmctld slurmd slurm-client  # a cluster of two nodes on this machine, for the tests of slurm/
-  patchelf  # scripts/bundle.sh
+  patchelf xz-utils  # scripts/bundle.sh
   faketime strace iproute2 e2fsprogs procps  # the tests of clock jumps, of the order of saves, of links and disks that fail
   python3-matplotlib  # bench/scaling.sh draws with it
   python3-numpy python3-yaml python3-typing-extensions python3-venv  # tests only; the program itself needs no Python
