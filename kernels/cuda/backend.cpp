@@ -134,16 +134,17 @@ class CudaBackend final : public device::Backend {
 
 namespace {
 
+[[noreturn]] void refuse_machine(const std::string& why) {
+    throw Error(ExitCode::device_unavailable, 713, fmt::format("No CUDA device can be used: {}.", why),
+                "Run 'nvidia-smi' on this node; in a Slurm job ask for --gpus; or use --device cpu.");
+}
+
 /// Throws Error E0713 or E0718 unless there is a driver for this build.
 void require_driver() {
     int driver = 0, runtime = 0;
     TERRANE_CUDA_CHECK(cudaDriverGetVersion(&driver));
     TERRANE_CUDA_CHECK(cudaRuntimeGetVersion(&runtime));
-    if (driver == 0) {
-        throw Error(ExitCode::device_unavailable, 713,
-                    "No CUDA device can be used: no NVIDIA driver is loaded.",
-                    "Run 'nvidia-smi' on this node; in a Slurm job ask for --gpus; or use --device cpu.");
-    }
+    if (driver == 0) refuse_machine("no NVIDIA driver is loaded");
     require_version({"NVIDIA's driver", of_cuda(runtime), of_cuda(driver), Compatibility::same_major});
 }
 
@@ -157,12 +158,8 @@ Device require_device(int local_rank) {
     require_driver();
     int devices = 0;
     const cudaError_t status = cudaGetDeviceCount(&devices);
-    if (status != cudaSuccess || devices == 0) {
-        throw Error(ExitCode::device_unavailable, 713,
-                    fmt::format("No CUDA device can be used: {}.",
-                                status != cudaSuccess ? cudaGetErrorString(status) : "the driver shows none"),
-                    "Run 'nvidia-smi' on this node; in a Slurm job ask for --gpus; or use --device cpu.");
-    }
+    if (status != cudaSuccess) refuse_machine(cudaGetErrorString(status));
+    if (devices == 0) refuse_machine("the driver shows none");
     Device device;
     device.number = local_rank % devices;
     TERRANE_CUDA_CHECK(cudaGetDeviceProperties(&device.properties, device.number));

@@ -32,11 +32,6 @@ void refuse_to_share(const comm::World& world, const std::vector<std::string>& i
         "or use --device cpu; -s runtime.share_device=true allows it for tests.");
 }
 
-GpuFinding find_gpu(int local_rank) {
-    const std::string why_not = cuda::why_unusable(local_rank);
-    return {why_not.empty(), why_not};
-}
-
 // The other GPUs are not even opened: CUDA, which hasn't looked yet, sees one.
 void choose_gpu(const Invocation& invocation, const config::Runtime& runtime) {
     if (!invocation.has("gpu-ids")) return;
@@ -111,8 +106,8 @@ DeviceChoice agree_on_device(const Invocation& invocation, const config::Runtime
     if (runtime.device != "auto") return {runtime.device, "runtime.device"};
     std::vector<GpuFinding> findings;
     for (const std::string& why_not :
-         invocation.communicator().all_gather(find_gpu(invocation.world().local_rank()).why_not))
-        findings.push_back({why_not.empty(), why_not});
+         invocation.communicator().all_gather(cuda::why_unusable(invocation.world().local_rank())))
+        findings.push_back({why_not});
     return choose_device(findings, invocation.world().hosts());
 }
 

@@ -17,7 +17,7 @@ std::string ranks_without(const std::vector<GpuFinding>& findings, const std::ve
     std::vector<std::string> named;
     std::size_t without = 0;
     for (std::size_t rank = 0; rank < findings.size(); ++rank) {
-        if (findings[rank].usable || ++without > most_named) continue;
+        if (findings[rank].usable() || ++without > most_named) continue;
         named.push_back(fmt::format("rank {} on {} ({})", rank, hosts[rank], findings[rank].why_not));
     }
     if (without > most_named) named.push_back(fmt::format("{} more", without - most_named));
@@ -28,7 +28,7 @@ std::string ranks_without(const std::vector<GpuFinding>& findings, const std::ve
 
 DeviceChoice choose_device(const std::vector<GpuFinding>& findings, const std::vector<std::string>& hosts) {
     const auto usable = static_cast<std::size_t>(
-        std::count_if(findings.begin(), findings.end(), [](const GpuFinding& one) { return one.usable; }));
+        std::count_if(findings.begin(), findings.end(), [](const GpuFinding& one) { return one.usable(); }));
     if (usable == findings.size())
         return {"cuda", findings.size() == 1 ? "auto: there is a GPU that can be used"
                                              : "auto: every rank has a GPU that it can use"};

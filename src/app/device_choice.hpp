@@ -7,8 +7,9 @@ namespace terrane::app {
 
 /// The GPU that a rank would compute on, as it finds it.
 struct GpuFinding {
-    bool usable = false;
     std::string why_not;  ///< without a full stop; empty if it is usable
+
+    bool usable() const { return why_not.empty(); }
 };
 
 struct DeviceChoice {

@@ -3,35 +3,41 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <condition_variable>
+#include <cstdlib>
+#include <exception>
+#include <mutex>
 #include <utility>
 
+#include "app/launch_options.hpp"
 #include "base/slow_read.hpp"
 #include "comm/all_signals_blocked.hpp"
 
 namespace terrane::app {
 
+void end_with(comm::World& world, const Error& error) {
+    std::_Exit(world.fail(std::make_exception_ptr(error)));
+}
+
+data::Patience patience_of(const Invocation& invocation) {
+    return {collective_timeout(invocation.resolved(), comm::environment_variable),
+            [&world = invocation.world()](const Error& error) { end_with(world, error); }};
+}
+
 ReadWatch::ReadWatch(std::chrono::duration<double> limit, std::function<void(const Error&)> give_up)
     : limit_(limit), give_up_(std::move(give_up)) {
     const comm::AllSignalsBlocked blocked;
-    thread_ = std::thread([this] { watch(); });
+    thread_ = std::jthread([this](const std::stop_token& ending) { watch(ending); });
 }
 
-ReadWatch::~ReadWatch() {
-    {
-        const std::lock_guard lock(mutex_);
-        ending_ = true;
-    }
-    changed_.notify_all();
-    thread_.join();
-}
-
-void ReadWatch::watch() {
+void ReadWatch::watch(const std::stop_token& ending) {
     const auto interval = std::min<std::chrono::duration<double>>(limit_ / 10, std::chrono::seconds(5));
-    std::unique_lock lock(mutex_);
-    while (!changed_.wait_for(lock, interval, [this] { return ending_; })) {
+    std::mutex mutex;
+    std::condition_variable_any changed;
+    std::unique_lock lock(mutex);
+    while (!changed.wait_for(lock, ending, interval, [&] { return ending.stop_requested(); })) {
         const auto oldest = slow_read::oldest();
         if (!oldest || oldest->since <= limit_) continue;
-        lock.unlock();
         give_up_(Error(ExitCode::io_error, 412,
                        fmt::format("{} has been read for {:.1f} s without an answer.", oldest->what,
                                    oldest->since.count()),

@@ -1,14 +1,22 @@
 #pragma once
 
 #include <chrono>
-#include <condition_variable>
 #include <functional>
-#include <mutex>
 #include <thread>
 
+#include "app/verb.hpp"
 #include "base/error.hpp"
+#include "comm/world.hpp"
+#include "data/feeder.hpp"
 
 namespace terrane::app {
+
+/// Ends this process with the code that the ranks agree on for an error of this one. For another thread than
+/// the one that is stuck: a rank that waits for a disk that doesn't answer can't be unwound.
+[[noreturn]] void end_with(comm::World& world, const Error& error);
+
+/// For feeders: tiles that don't come within the collective timeout end the command.
+data::Patience patience_of(const Invocation& invocation);
 
 /// A thread that ends a command whose files don't answer: no rank can be unwound while the system holds it in
 /// a read.
@@ -17,19 +25,15 @@ class ReadWatch {
     /// `give_up` is called once, from the thread, with Error E0412 (74) that names file and part, when a read
     /// (base/slow_read.hpp) takes longer than `limit`.
     ReadWatch(std::chrono::duration<double> limit, std::function<void(const Error&)> give_up);
-    ~ReadWatch();
     ReadWatch(const ReadWatch&) = delete;
     ReadWatch& operator=(const ReadWatch&) = delete;
 
   private:
-    void watch();
+    void watch(const std::stop_token& ending);
 
     std::chrono::duration<double> limit_;
     std::function<void(const Error&)> give_up_;
-    std::mutex mutex_;
-    std::condition_variable changed_;
-    bool ending_ = false;
-    std::thread thread_;
+    std::jthread thread_;
 };
 
 }  // namespace terrane::app

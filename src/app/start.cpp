@@ -128,9 +128,8 @@ int run_command(const Command& command, comm::World& world) {
     // A read that never returns holds its thread for good; another one says so and ends the command.
     std::optional<ReadWatch> reads;
     if (world.on_loss() != comm::LossResponse::none) {
-        reads.emplace(collective_timeout(resolved, comm::environment_variable), [&world](const Error& error) {
-            std::_Exit(world.fail(std::make_exception_ptr(error)));
-        });
+        reads.emplace(collective_timeout(resolved, comm::environment_variable),
+                      [&world](const Error& error) { end_with(world, error); });
     }
 
     Invocation invocation(*command.verb, command.parsed, std::move(resolved), world, std::move(cores));

@@ -15,7 +15,10 @@ std::string raster_text(const std::filesystem::path& file, bool statistics) {
     text += fmt::format("  blocks {} x {}{}{}\n", info.block_width, info.block_height,
                         info.compression.empty() ? "" : "  " + info.compression,
                         info.overviews > 0 ? fmt::format("  {} overviews", info.overviews) : "");
-    if (info.grid.crs.empty()) text += "  no CRS: set crs = \"EPSG:…\" where it is used, or crs = \"pixels\" for pictures without a place\n";
+    if (info.grid.crs.empty())
+        text +=
+            "  no CRS: set crs = \"EPSG:…\" where it is used, or crs = \"pixels\" for pictures without a "
+            "place\n";
     if (!info.has_transform) {
         text += "  no geotransform: its place is unknown\n";
     } else {

@@ -1,11 +1,9 @@
-#include <cstdlib>
-#include <exception>
 #include <optional>
 
 #include "app/activity_teller.hpp"
 #include "app/backend_choice.hpp"
-#include "app/launch_options.hpp"
 #include "app/output.hpp"
+#include "app/read_watch.hpp"
 #include "app/score_context.hpp"
 #include "app/verb.hpp"
 #include "base/log.hpp"
@@ -104,11 +102,7 @@ std::optional<Scored> score_checkpoint(const Invocation& invocation) {
     if (config.runtime.dry_run) return {};
 
     const ActivityTeller teller(invocation.world(), {&source}, backend->description());
-    // A rank that waits for a disk that doesn't answer can't be unwound.
-    const data::Patience patience{
-        collective_timeout(invocation.resolved(), comm::environment_variable),
-        [&](const Error& error) { std::_Exit(invocation.world().fail(std::make_exception_ptr(error))); }};
-    Scored scored{evaluator.run(patience).confusion, score_context(config, split)};
+    Scored scored{evaluator.run(patience_of(invocation)).confusion, score_context(config, split)};
     scored.context.weights = weights;
     scored.context.protocol = evaluator.protocol();
     return scored;

@@ -1,8 +1,8 @@
 #pragma once
 
 #include <mpi.h>
-#include <atomic>
 
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <span>

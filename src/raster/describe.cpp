@@ -8,8 +8,8 @@
 #include <cstring>
 #include <fstream>
 
-#include "base/slow_read.hpp"
 #include "base/hash.hpp"
+#include "base/slow_read.hpp"
 #include "raster/open_raster.hpp"
 
 namespace terrane::raster {

@@ -1,10 +1,10 @@
 #include "raster/source_layer.hpp"
-#include "base/fault.hpp"
-#include "base/slow_read.hpp"
-
 
 #include <algorithm>
 #include <cmath>
+
+#include "base/fault.hpp"
+#include "base/slow_read.hpp"
 
 namespace terrane::raster {
 

@@ -7,9 +7,9 @@
 #include <cerrno>
 #include <cstring>
 
-#include "base/slow_read.hpp"
 #include "base/error.hpp"
 #include "base/hash.hpp"
+#include "base/slow_read.hpp"
 #include "tiles/fingerprint.hpp"
 
 namespace terrane::tiles {

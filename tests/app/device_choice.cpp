@@ -9,10 +9,9 @@ using app::GpuFinding;
 
 namespace {
 
-const GpuFinding gpu{true, ""};
-const GpuFinding none{false, "No CUDA device can be used: no NVIDIA driver is loaded"};
-const GpuFinding old{false,
-                     "NVIDIA's driver runs CUDA up to 12.4, but this terrane was built with CUDA 13.0"};
+const GpuFinding gpu{""};
+const GpuFinding none{"No CUDA device can be used: no NVIDIA driver is loaded"};
+const GpuFinding old{"NVIDIA's driver runs CUDA up to 12.4, but this terrane was built with CUDA 13.0"};
 
 }  // namespace
 

@@ -94,10 +94,12 @@ TEST_CASE("a run that goes on from a step has one row per step, whatever it wrot
     cut_off("events.jsonl");
     {
         RunFolder folder(path, resolved, description);
-        CHECK_THAT(read_text_file(path / "steps.csv"), Catch::Matchers::EndsWith("\n11,1,0.5,0,0,0,0,0,,,,,\n"));
+        CHECK_THAT(read_text_file(path / "steps.csv"),
+                   Catch::Matchers::EndsWith("\n11,1,0.5,0,0,0,0,0,,,,,\n"));
         CHECK_THAT(read_text_file(path / "events.jsonl"), !test::contains("12,1"));
         folder.go_on_after(8);
-        CHECK_THAT(read_text_file(path / "steps.csv"), Catch::Matchers::EndsWith("\n8,1,0.5,0,0,0,0,0,,,,,\n"));
+        CHECK_THAT(read_text_file(path / "steps.csv"),
+                   Catch::Matchers::EndsWith("\n8,1,0.5,0,0,0,0,0,,,,,\n"));
         write(folder, 9, 10);
     }
     std::string expected = header;

@@ -59,7 +59,7 @@ int fuzz(double seconds, std::uint64_t seed) {
     PhiloxStream random(seed, 1);
     const auto run = [](const std::string& input) {
         return terrane::test::fuzz_input({reinterpret_cast<const std::uint8_t*>(input.data()),
-                                            input.size()}) == terrane::test::FuzzVerdict::read;
+                                          input.size()}) == terrane::test::FuzzVerdict::read;
     };
     for (const std::string& input : seeds) {
         if (run(input)) continue;

@@ -11,8 +11,8 @@ namespace terrane::test {
 
 enum class FuzzVerdict { refused, read };
 
-/// Takes the first byte of the input as its form, and reads the rest. Anything but an Error is a bug: a crash,
-/// another exception, a hang, an allocation out of proportion.
+/// Takes the first byte of the input as its form, and reads the rest. Anything but an Error is a bug: a
+/// crash, another exception, a hang, an allocation out of proportion.
 FuzzVerdict fuzz_input(std::span<const std::uint8_t> input);
 
 /// Small inputs of every form that are read successfully.
