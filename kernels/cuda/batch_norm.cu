@@ -13,14 +13,17 @@ using Backward = formulas::NormBackward<float>;
 /// What backward needs of forward, per channel; `count` is one number.
 struct Saved {
     double *mean = nullptr, *inverse_std = nullptr, *scale = nullptr, *count = nullptr;
+    Forward* coefficients = nullptr;
 
     static std::size_t bytes(std::int64_t channels) {
-        return static_cast<std::size_t>(3 * channels + 1) * sizeof(double);
+        return static_cast<std::size_t>(3 * channels + 1) * sizeof(double) +
+               static_cast<std::size_t>(channels) * sizeof(Forward);
     }
     static Saved in(std::byte* memory, std::int64_t channels) {
         if (memory == nullptr) return {};
         auto* values = reinterpret_cast<double*>(memory);
-        return {values, values + channels, values + 2 * channels, values + 3 * channels};
+        return {values, values + channels, values + 2 * channels, values + 3 * channels,
+                reinterpret_cast<Forward*>(values + 3 * channels + 1)};
     }
 };
 
@@ -105,6 +108,16 @@ struct RunningMoments {
     }
 };
 
+/// The coefficients of a pack of neighbouring channels.
+template <int width, typename Coefficients>
+struct OfChannels {
+    Coefficients values[width];
+
+    TERRANE_HOST_DEVICE OfChannels(const Coefficients* all, std::int64_t first) {
+        for (int i = 0; i < width; ++i) values[i] = all[first + i];
+    }
+};
+
 template <typename T>
 struct NormPass {
     const T *x, *residual;
@@ -114,11 +127,16 @@ struct NormPass {
     bool rectifies;
 
     template <int width>
-    TERRANE_HOST_DEVICE void apply(std::int64_t row, std::int64_t column) const {
+    TERRANE_HOST_DEVICE OfChannels<width, Forward> of_columns(std::int64_t column) const {
+        return {coefficients, column};
+    }
+    template <int width>
+    TERRANE_HOST_DEVICE void apply(std::int64_t row, std::int64_t column,
+                                   const OfChannels<width, Forward>& own) const {
         const std::int64_t first = row * channels + column;
         float values[width];
         load<width>(x, first, values);
-        for (int i = 0; i < width; ++i) values[i] = coefficients[column + i].apply(values[i]);
+        for (int i = 0; i < width; ++i) values[i] = own.values[i].apply(values[i]);
         if (residual != nullptr) {
             float more[width];
             load<width>(residual, first, more);
@@ -129,18 +147,30 @@ struct NormPass {
     }
 };
 
+/// What tells where the ReLU let through: nothing (there is none), the output, or, where the output depends
+/// on nothing else, the input. Reading the output again would be a quarter of the bytes of backward.
+enum class Gate { open, output, input };
+
 /// dz: dy where the ReLU let through.
 template <typename T>
 struct RectifiedGradient {
     Terms<T> dy;
-    const T* y;  ///< null without ReLU
+    Gate gate;
+    const T* y;
 
+    /// `x`: the same elements of the input.
     template <int width>
-    TERRANE_HOST_DEVICE void read(std::int64_t first, float (&gradients)[width]) const {
+    TERRANE_HOST_DEVICE void read(std::int64_t first, const float (&x)[width],
+                                  const OfChannels<width, Forward>& forward,
+                                  float (&gradients)[width]) const {
         dy.template read<width>(first, gradients);
-        if (y == nullptr) return;
+        if (gate == Gate::open) return;
         float values[width];
-        load<width>(y, first, values);
+        if (gate == Gate::output) {
+            load<width>(y, first, values);
+        } else {
+            for (int i = 0; i < width; ++i) values[i] = forward.values[i].apply(x[i]);
+        }
         for (int i = 0; i < width; ++i) gradients[i] = values[i] > 0 ? gradients[i] : 0.0f;
     }
 };
@@ -162,21 +192,33 @@ struct GradientSums {
     static constexpr int sums = 2;
     RectifiedGradient<T> dz;
     const T* x;
+    T* dresidual;  ///< takes dz, for whoever added the residual and for the pass after this; null: not wanted
     std::int64_t channels;
     BackwardFinish channel;
     ParameterGradient dscale, dshift;
     double* exchange;
 
     template <int width>
-    TERRANE_HOST_DEVICE void add(std::int64_t row, std::int64_t column, double (&own)[2][width]) const {
+    struct Columns {
+        OfChannels<width, Forward> forward;
+        OfChannels<width, double> mean;
+    };
+    template <int width>
+    TERRANE_HOST_DEVICE Columns<width> of_columns(std::int64_t column) const {
+        return {{channel.saved.coefficients, column}, {channel.saved.mean, column}};
+    }
+    template <int width>
+    TERRANE_HOST_DEVICE void add(std::int64_t row, std::int64_t column, const Columns<width>& columns,
+                                 double (&own)[2][width]) const {
         const std::int64_t first = row * channels + column;
         float gradients[width], values[width];
-        dz.template read<width>(first, gradients);
         load<width>(x, first, values);
+        dz.template read<width>(first, values, columns.forward, gradients);
+        if (dresidual != nullptr) store<width>(dresidual, first, gradients);
         for (int i = 0; i < width; ++i) {
             const double gradient = static_cast<double>(gradients[i]);
             own[0][i] += gradient;
-            own[1][i] += gradient * (static_cast<double>(values[i]) - channel.saved.mean[column + i]);
+            own[1][i] += gradient * (static_cast<double>(values[i]) - columns.mean.values[i]);
         }
     }
     TERRANE_HOST_DEVICE void finish(std::int64_t c, const double (&total)[2]) const {
@@ -207,20 +249,27 @@ template <typename T>
 struct GradientPass {
     RectifiedGradient<T> dz;
     const T* x;
-    T *dx, *dresidual;
+    T* dx;
+    const Forward* forward;
     const Backward* coefficients;
     std::int64_t channels;
 
     template <int width>
-    TERRANE_HOST_DEVICE void apply(std::int64_t row, std::int64_t column) const {
+    struct Columns {
+        OfChannels<width, Forward> forward;
+        OfChannels<width, Backward> backward;
+    };
+    template <int width>
+    TERRANE_HOST_DEVICE Columns<width> of_columns(std::int64_t column) const {
+        return {{forward, column}, {coefficients, column}};
+    }
+    template <int width>
+    TERRANE_HOST_DEVICE void apply(std::int64_t row, std::int64_t column, const Columns<width>& own) const {
         const std::int64_t first = row * channels + column;
-        float gradients[width];
-        dz.template read<width>(first, gradients);
-        if (dresidual != nullptr) store<width>(dresidual, first, gradients);
-        if (dx == nullptr) return;
-        float values[width];
+        float gradients[width], values[width];
         load<width>(x, first, values);
-        for (int i = 0; i < width; ++i) values[i] = coefficients[column + i].apply(values[i], gradients[i]);
+        dz.template read<width>(first, values, own.forward, gradients);
+        for (int i = 0; i < width; ++i) values[i] = own.backward.values[i].apply(values[i], gradients[i]);
         store<width>(dx, first, values);
     }
 };
@@ -233,7 +282,7 @@ class BatchNormPlan final : public KernelPlan<ops::BatchNorm> {
           rows_(input_shape(0).pixels()),
           channels_(input_shape(0).channels()),
           geometry_(rows_, channels_) {
-        requirements_.forward_workspace = carved<Forward>(channels_);
+        if (!trains()) requirements_.forward_workspace = carved<Forward>(channels_);
         if (takes_batch()) requirements_.forward_workspace += geometry_.bytes(2);
         if (trains()) {
             requirements_.saved = Saved::bytes(channels_);
@@ -247,7 +296,8 @@ class BatchNormPlan final : public KernelPlan<ops::BatchNorm> {
 
     void forward(const device::ForwardArguments& arguments) override {
         Carver workspace(arguments.workspace);
-        auto* coefficients = workspace.take<Forward>(channels_);
+        const Saved saved = Saved::in(trains() ? arguments.saved : nullptr, channels_);
+        Forward* const coefficients = trains() ? saved.coefficients : workspace.take<Forward>(channels_);
         auto* partials = workspace.take_doubles(geometry_.bytes(2));
         const ChannelFinish channel{arguments.inputs[1].as<float>(),
                                     arguments.inputs[2].as<float>(),
@@ -255,7 +305,7 @@ class BatchNormPlan final : public KernelPlan<ops::BatchNorm> {
                                     arguments.inputs[4].as<float>(),
                                     op_.epsilon,
                                     op_.momentum,
-                                    Saved::in(requirements_.saved > 0 ? arguments.saved : nullptr, channels_),
+                                    saved,
                                     coefficients};
         const T* x = arguments.inputs[0].as<T>();
         if (!takes_batch()) {
@@ -270,43 +320,52 @@ class BatchNormPlan final : public KernelPlan<ops::BatchNorm> {
             if (exchanges) return;
         }
         const T* residual = op_.residual == ops::Residual::yes ? arguments.inputs[5].as<T>() : nullptr;
-        launch_rows<T>(queue_, rows_, channels_,
-                       NormPass<T>{x, residual, arguments.outputs[0].as<T>(), coefficients, channels_,
-                                   op_.rectify == ops::Rectify::yes});
+        launch_columns<T>(queue_, rows_, channels_,
+                          NormPass<T>{x, residual, arguments.outputs[0].as<T>(), coefficients, channels_,
+                                      op_.rectify == ops::Rectify::yes});
     }
 
     void backward(const device::BackwardArguments& arguments) override {
         Carver workspace(arguments.workspace);
         auto* coefficients = workspace.take<Backward>(channels_);
         auto* partials = workspace.take_doubles(geometry_.bytes(2));
-        const BackwardFinish channel{Saved::in(arguments.saved, channels_), coefficients, takes_batch()};
-        const RectifiedGradient<T> dz{
-            terms_of<T>(arguments.output_gradients[0]),
-            op_.rectify == ops::Rectify::yes ? arguments.outputs[0].as<T>() : nullptr};
+        const Saved saved = Saved::in(arguments.saved, channels_);
+        const BackwardFinish channel{saved, coefficients, takes_batch()};
+        const bool adds = op_.residual == ops::Residual::yes;
+        const RectifiedGradient<T> dz{terms_of<T>(arguments.output_gradients[0]), gate(),
+                                      gate() == Gate::output ? arguments.outputs[0].as<T>() : nullptr};
+        const TensorView& dx = arguments.input_gradients[0].view;
+        const TensorView residual_gradient = adds ? arguments.input_gradients[5].view : TensorView{};
+        T* const dresidual = residual_gradient ? residual_gradient.as<T>() : nullptr;
         const T* x = arguments.inputs[0].as<T>();
         if (arguments.phase == device::Phase::after_exchange) {
             launch(queue_, channels_, ExchangedGradients{arguments.exchange, channels_, channel});
         } else {
             const bool exchanges = arguments.phase == device::Phase::before_exchange;
-            launch_column_sums(
-                queue_, geometry_, partials,
-                GradientSums<T>{dz, x, channels_, channel, parameter_gradient(arguments.input_gradients[1]),
-                                parameter_gradient(arguments.input_gradients[2]),
-                                exchanges ? arguments.exchange : nullptr});
+            launch_column_sums(queue_, geometry_, partials,
+                               GradientSums<T>{dz, x, dresidual, channels_, channel,
+                                               parameter_gradient(arguments.input_gradients[1]),
+                                               parameter_gradient(arguments.input_gradients[2]),
+                                               exchanges ? arguments.exchange : nullptr});
             if (exchanges) return;
         }
-        const TensorView& dx = arguments.input_gradients[0].view;
-        const TensorView dresidual =
-            op_.residual == ops::Residual::yes ? arguments.input_gradients[5].view : TensorView{};
-        if (!dx && !dresidual) return;
-        launch_rows<T>(queue_, rows_, channels_,
-                       GradientPass<T>{dz, x, dx ? dx.as<T>() : nullptr,
-                                       dresidual ? dresidual.as<T>() : nullptr, coefficients, channels_});
+        if (!dx) return;
+        // The gradient of the residual is dz already.
+        const RectifiedGradient<T> source =
+            dresidual != nullptr ? RectifiedGradient<T>{{dresidual}, Gate::open, nullptr} : dz;
+        launch_columns<T>(
+            queue_, rows_, channels_,
+            GradientPass<T>{source, x, dx.as<T>(), saved.coefficients, coefficients, channels_});
     }
 
   private:
     /// Statistics of the batch rather than the running ones, which a frozen norm reads in training, too.
     bool takes_batch() const { return mode_ == device::Mode::training; }
+
+    Gate gate() const {
+        if (op_.rectify == ops::Rectify::no) return Gate::open;
+        return op_.residual == ops::Residual::yes ? Gate::output : Gate::input;
+    }
 
     std::int64_t rows_, channels_;
     ColumnGeometry geometry_;

@@ -1,10 +1,20 @@
 #include "cuda/cudnn_engine.hpp"
 
+#include <chrono>
+
 namespace terrane::cuda {
 
 namespace fe = cudnn_frontend;
 
 namespace {
+
+/// Engines that are built and measured for one pass. cuDNN lists them by its own estimate, and building one
+/// takes up to a second.
+constexpr std::int64_t most_measured = 8;
+
+double seconds_since(std::chrono::steady_clock::time_point begin) {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
 
 void check_cudnn(cudnnStatus_t status, const char* call) {
     if (status == CUDNN_STATUS_SUCCESS) return;
@@ -57,32 +67,47 @@ bool CudnnEngine::fails(fe::error_t status) {
     return true;
 }
 
-void CudnnEngine::choose(const EngineKey& key, const std::vector<fe::NumericalNote_t>& unwanted,
-                         const std::vector<Operand>& operands) {
-    if (fails(graph_.validate()) || fails(graph_.build_operation_graph(shared_->handle)) ||
-        fails(graph_.create_execution_plans(
-            {fe::HeurMode_t::A, fe::HeurMode_t::B, fe::HeurMode_t::FALLBACK}))) {
-        return;
-    }
+/// Lists the engines that a heuristic proposes for the graph.
+bool CudnnEngine::plan_with(const std::vector<fe::HeurMode_t>& heuristics,
+                            const std::vector<fe::NumericalNote_t>& unwanted) {
+    if (fails(graph_.create_execution_plans(heuristics))) return false;
     graph_.deselect_numeric_notes(unwanted);
-    if (fails(graph_.check_support())) return;
-    const std::string known = shared_->choices.find(key.text());
-    std::vector<std::int64_t> built = build(known);
-    // What was kept may not exist any more.
-    const bool is_new = known.empty() || built.empty();
-    if (is_new && !known.empty()) built = build("");
-    if (built.empty()) {
-        reason_ = fmt::format("{}: no engine that always sums in the same order can be built", purpose_);
-        return;
-    }
-    use(built.size() == 1 ? built[0] : fastest(built, operands));
-    if (is_new) shared_->choices.keep(key.text(), name_);
+    return !fails(graph_.check_support());
 }
 
-/// Builds the engines of a name, or all; returns which could be built.
+void CudnnEngine::choose(const EngineKey& key, const std::vector<fe::NumericalNote_t>& unwanted,
+                         const std::vector<Operand>& operands) {
+    if (fails(graph_.validate()) || fails(graph_.build_operation_graph(shared_->handle))) return;
+    const std::string known = shared_->choices.find(key.text());
+    const auto begin = std::chrono::steady_clock::now();
+    std::vector<std::int64_t> built;
+    // What was kept may not exist any more, and what the heuristics propose may not be allowed.
+    const std::vector<fe::HeurMode_t> proposals{fe::HeurMode_t::A, fe::HeurMode_t::B},
+        fallback{fe::HeurMode_t::FALLBACK};
+    for (const auto& [heuristics, wanted] : {std::pair{proposals, known},
+                                             {fallback, known},
+                                             {proposals, std::string()},
+                                             {fallback, std::string()}}) {
+        if (built.empty() && plan_with(heuristics, unwanted)) built = build(wanted);
+    }
+    if (built.empty()) {
+        if (reason_.empty())
+            reason_ = fmt::format("{}: no engine that always sums in the same order can be built", purpose_);
+        return;
+    }
+    reason_.clear();
+    EngineSearch search{.measured = static_cast<int>(built.size()), .build_seconds = seconds_since(begin)};
+    const std::int64_t chosen = fastest(built, operands, search);
+    use(chosen);
+    if (name_ != known) shared_->choices.keep(key.text(), name_, search);
+}
+
+/// Builds the engine of a name, or the first few that the heuristics propose; returns which could be built.
 std::vector<std::int64_t> CudnnEngine::build(const std::string& wanted) {
     std::vector<std::int64_t> built;
-    for (std::int64_t i = 0; i < graph_.get_execution_plan_count(); ++i) {
+    const std::int64_t most = wanted.empty() ? most_measured : 1;
+    for (std::int64_t i = 0;
+         i < graph_.get_execution_plan_count() && static_cast<std::int64_t>(built.size()) < most; ++i) {
         std::string candidate;
         if (graph_.get_plan_name_at_index(i, candidate).is_bad()) continue;
         if (!wanted.empty() && candidate != wanted) continue;
@@ -101,7 +126,9 @@ void CudnnEngine::use(std::int64_t index) {
 /// Runs every candidate on scratch memory, three times after a warm-up, and takes the one with the shortest
 /// run.
 std::int64_t CudnnEngine::fastest(const std::vector<std::int64_t>& candidates,
-                                  const std::vector<Operand>& operands) {
+                                  const std::vector<Operand>& operands, EngineSearch& search) {
+    if (candidates.size() == 1) return candidates[0];
+    const auto start = std::chrono::steady_clock::now();
     std::int64_t most = 1;
     for (const std::int64_t i : candidates) most = std::max(most, graph_.get_workspace_size_plan_at_index(i));
     const auto scratch = [&](std::size_t bytes) {
@@ -143,6 +170,9 @@ std::int64_t CudnnEngine::fastest(const std::vector<std::int64_t>& candidates,
     }
     static_cast<void>(cudaEventDestroy(begin));
     static_cast<void>(cudaEventDestroy(end));
+    search.place = static_cast<int>(best);
+    search.microseconds = 1e3 * static_cast<double>(best_time);
+    search.measure_seconds = seconds_since(start);
     return best;
 }
 

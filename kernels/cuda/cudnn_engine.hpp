@@ -58,9 +58,12 @@ class CudnnEngine {
 
   private:
     bool fails(cudnn_frontend::error_t status);
+    bool plan_with(const std::vector<cudnn_frontend::HeurMode_t>& heuristics,
+                   const std::vector<cudnn_frontend::NumericalNote_t>& unwanted);
     std::vector<std::int64_t> build(const std::string& wanted);
     void use(std::int64_t index);
-    std::int64_t fastest(const std::vector<std::int64_t>& candidates, const std::vector<Operand>& operands);
+    std::int64_t fastest(const std::vector<std::int64_t>& candidates, const std::vector<Operand>& operands,
+                         EngineSearch& search);
 
     std::shared_ptr<Cudnn> shared_;
     std::string purpose_;

@@ -1,4 +1,5 @@
-// Cudnn by cuDNN's graph API, and transposed ones by their data gradient.
+// Convolutions by cuDNN's graph API, and transposed ones by their data gradient.
+#include "cuda/channel_padding.hpp"
 #include "cuda/cudnn_engine.hpp"
 #include "cuda/parameter_kernels.hpp"
 #include "cuda/plan.hpp"
@@ -14,7 +15,20 @@ struct Geometry {
     Shape large, small;
     std::int64_t kernel, stride, padding, dilation, groups;
     DType dtype;
+
+    std::int64_t weights() const { return small.channels() * kernel * kernel * large.channels() / groups; }
 };
+
+/// Tensor cores take 16 bytes of channels at a time. Engines for other counts are slow or, for gradients of
+/// weights, missing.
+std::int64_t channel_unit(DType dtype, bool tf32, std::int64_t groups) {
+    if (groups > 1) return 1;
+    if (dtype == DType::f32) return tf32 ? 4 : 1;
+    return 8;
+}
+Shape padded(const Shape& map, std::int64_t unit) {
+    return {map.batch(), map.height(), map.width(), padded_channels(map.channels(), unit)};
+}
 
 enum class Direction { forward, data, weight };
 
@@ -56,12 +70,10 @@ class Engine : public CudnnEngine {
         const auto bytes = [](std::int64_t elements, DType dtype) {
             return static_cast<std::size_t>(elements) * size_of(dtype);
         };
-        const std::int64_t weights = geometry.small.channels() * geometry.kernel * geometry.kernel *
-                                     geometry.large.channels() / geometry.groups;
         choose(key(*shared, geometry, direction, tf32), unwanted_notes(geometry, tf32),
                {{large_uid, bytes(geometry.large.elements(), geometry.dtype)},
                 {small_uid, bytes(geometry.small.elements(), geometry.dtype)},
-                {weight_uid, bytes(weights, DType::f32)}});
+                {weight_uid, bytes(geometry.weights(), DType::f32)}});
     }
 
     void run(void* large, void* small, void* weight, std::byte* workspace) {
@@ -98,10 +110,11 @@ class Engine : public CudnnEngine {
                                         configured(fe::graph::Conv_dgrad_attributes())),
                      large);
         } else {
-            // Gradients of parameters are f32 whatever the activations are.
+            // Sums are f32; for an f32 result of 16-bit maps cuDNN has a single engine, five times slower
+            // than others.
             give_out(graph().conv_wgrad(graph().tensor(small), graph().tensor(large),
                                         configured(fe::graph::Conv_wgrad_attributes())),
-                     weight_as(DType::f32));
+                     weight_as(g.dtype));
         }
     }
 
@@ -127,8 +140,8 @@ class Engine : public CudnnEngine {
     }
 };
 
-/// Workspaces: the engine's; for an accumulated weight gradient, the fresh one behind it. Weights of bf16
-/// and f16 convolutions are cast once per change into memory of the plan's own.
+/// Workspaces: the engine's, then maps with channels filled up, then the weights' gradient as cuDNN leaves
+/// it. The weights are cast and filled up once per change, in memory of the plan's own.
 template <typename T, typename Op>
 class ConvolutionPlan final : public device::OpPlan {
     static constexpr bool transposed = std::is_same_v<Op, ops::TransposedConvolution>;
@@ -137,11 +150,21 @@ class ConvolutionPlan final : public device::OpPlan {
   public:
     ConvolutionPlan(const Op& op, const device::PlanRequest& request, const std::shared_ptr<Cudnn>& shared)
         : queue_(shared->queue),
+          input_(request.descriptor.inputs[0].shape),
           output_(request.descriptor.outputs[0].shape),
-          weights_(request.descriptor.inputs[1].shape.elements()),
           has_bias_(request.descriptor.inputs.size() > 2),
           biases_(output_.pixels(), output_.channels()) {
-        const Geometry geometry = geometry_of(op, request.descriptor);
+        Geometry geometry = geometry_of(op, request.descriptor);
+        const bool tf32 = geometry.dtype == DType::f32 && shared->float32 == Float32Products::tf32;
+        const std::int64_t unit = channel_unit(geometry.dtype, tf32, geometry.groups);
+        padded_input_ = padded(input_, unit);
+        padded_output_ = padded(output_, unit);
+        weights_ = {geometry.small.channels(), geometry.kernel * geometry.kernel,
+                    geometry.large.channels() / geometry.groups,
+                    padded_channels(geometry.small.channels(), unit),
+                    padded_channels(geometry.large.channels(), unit) / geometry.groups};
+        geometry.large = transposed ? padded_output_ : padded_input_;
+        geometry.small = transposed ? padded_input_ : padded_output_;
         const auto wants = [&](std::size_t i) {
             return i < request.gradient_wanted.size() && request.gradient_wanted[i];
         };
@@ -153,16 +176,7 @@ class ConvolutionPlan final : public device::OpPlan {
         }
         if (wants(1) && reason().empty())
             weight_ = std::make_unique<Engine>(shared, geometry, Direction::weight);
-        requirements_.forward_workspace = forward_->workspace();
-        if (data_) requirements_.backward_workspace = data_->workspace();
-        if (weight_) {
-            requirements_.backward_workspace =
-                std::max(requirements_.backward_workspace,
-                         device::aligned(weight_->workspace()) + carved<float>(weights_));
-        }
-        if (wants(2))
-            requirements_.backward_workspace = std::max(requirements_.backward_workspace, biases_.bytes(1));
-        if (casts) requirements_.persistent = carved<T>(weights_);
+        require(wants(2));
     }
 
     /// Empty if all engines can run.
@@ -175,47 +189,104 @@ class ConvolutionPlan final : public device::OpPlan {
     std::string implementation() const override { return "cudnn:" + forward_->name(); }
 
     void on_parameters_changed(std::span<const TensorView> inputs, std::byte* persistent) override {
-        if constexpr (casts) {
-            if (inputs[1])
-                launch_cast(queue_, inputs[1].as<float>(), reinterpret_cast<T*>(persistent), weights_);
+        if (keeps_weights() && inputs[1]) {
+            launch_cast_padded(queue_, inputs[1].as<float>(), reinterpret_cast<T*>(persistent), weights_);
         }
     }
 
     void forward(const device::ForwardArguments& arguments) override {
-        std::byte* const weight = casts ? arguments.persistent : arguments.inputs[1].data;
-        std::byte* const x = arguments.inputs[0].data;
-        std::byte* const y = arguments.outputs[0].data;
-        forward_->run(transposed ? y : x, transposed ? x : y, weight, arguments.workspace);
+        const Places at(*this, *forward_, arguments.workspace);
+        void* const x = filled_up(arguments.inputs[0].data, at.input, input_, padded_input_);
+        T* const result = arguments.outputs[0].as<T>();
+        T* const y = pads_output() ? at.output : result;
+        forward_->run(transposed ? y : x, transposed ? x : y, weight(arguments.inputs, arguments.persistent),
+                      arguments.workspace);
+        if (pads_output()) {
+            launch_strip(queue_, y, result, output_.pixels(), output_.channels(), padded_output_.channels());
+        }
         if (has_bias_) {
-            launch_add_bias(queue_, arguments.outputs[0].as<T>(), arguments.inputs[2].as<float>(),
-                            output_.pixels(), output_.channels());
+            launch_add_bias(queue_, result, arguments.inputs[2].as<float>(), output_.pixels(),
+                            output_.channels());
         }
     }
 
     void backward(const device::BackwardArguments& arguments) override {
-        const TensorView& dy = arguments.output_gradients[0][0];
-        if (const TensorView& dx = arguments.input_gradients[0].view; dx) {
-            std::byte* const weight = casts ? arguments.persistent : arguments.inputs[1].data;
-            data_->run(transposed ? dy.data : dx.data, transposed ? dx.data : dy.data, weight,
-                       arguments.workspace);
+        const TensorView& gradient = arguments.output_gradients[0][0];
+        const Places at(*this, data_ ? *data_ : *forward_, weight_ ? *weight_ : *forward_,
+                        arguments.workspace);
+        void* const dy =
+            data_ || weight_ ? filled_up(gradient.data, at.output, output_, padded_output_) : nullptr;
+        if (const TensorView& target = arguments.input_gradients[0].view; target) {
+            T* const dx = pads_input() ? at.input : target.as<T>();
+            data_->run(transposed ? dy : dx, transposed ? dx : dy,
+                       weight(arguments.inputs, arguments.persistent), arguments.workspace);
+            if (pads_input()) {
+                launch_strip(queue_, dx, target.as<T>(), input_.pixels(), input_.channels(),
+                             padded_input_.channels());
+            }
         }
         if (const device::GradientTarget& dweight = arguments.input_gradients[1]; dweight.view) {
-            const bool adds = dweight.write == device::GradientWrite::accumulate;
-            auto* const fresh =
-                reinterpret_cast<float*>(arguments.workspace + device::aligned(weight_->workspace()));
-            std::byte* const x = arguments.inputs[0].data;
-            weight_->run(transposed ? dy.data : x, transposed ? x : dy.data,
-                         adds ? static_cast<void*>(fresh) : dweight.view.data, arguments.workspace);
-            if (adds) launch_take(queue_, fresh, parameter_gradient(dweight), weights_);
+            void* const x = filled_up(arguments.inputs[0].data, at.input, input_, padded_input_);
+            // cuDNN's gradient may be of another type or size than the weights'.
+            const bool is_taken = keeps_weights() || dweight.write == device::GradientWrite::accumulate;
+            void* const fresh = is_taken ? static_cast<void*>(at.weights) : dweight.view.data;
+            weight_->run(transposed ? dy : x, transposed ? x : dy, fresh, arguments.workspace);
+            if (is_taken) launch_take_padded(queue_, at.weights, parameter_gradient(dweight), weights_);
         }
         if (!has_bias_) return;
         if (const auto target = parameter_gradient(arguments.input_gradients[2]); target) {
-            launch_bias_gradient(queue_, biases_, Terms<T>{dy.as<T>()}, target,
+            launch_bias_gradient(queue_, biases_, Terms<T>{gradient.as<T>()}, target,
                                  reinterpret_cast<double*>(arguments.workspace));
         }
     }
 
   private:
+    /// What lies behind the engines' own workspace.
+    struct Places {
+        T *input, *output, *weights;
+
+        Places(const ConvolutionPlan& plan, const Engine& engine, std::byte* workspace)
+            : Places(plan, engine, engine, workspace) {}
+        Places(const ConvolutionPlan& plan, const Engine& one, const Engine& other, std::byte* workspace) {
+            Carver memory(workspace + device::aligned(std::max(one.workspace(), other.workspace())));
+            input = memory.take<T>(plan.pads_input() ? plan.padded_input_.elements() : 0);
+            output = memory.take<T>(plan.pads_output() ? plan.padded_output_.elements() : 0);
+            weights = memory.take<T>(0);
+        }
+    };
+
+    bool pads_input() const { return padded_input_ != input_; }
+    bool pads_output() const { return padded_output_ != output_; }
+    bool keeps_weights() const { return casts || pads_input() || pads_output(); }
+
+    void require(bool wants_bias) {
+        const std::size_t maps = (pads_input() ? carved<T>(padded_input_.elements()) : 0) +
+                                 (pads_output() ? carved<T>(padded_output_.elements()) : 0);
+        requirements_.forward_workspace = device::aligned(forward_->workspace()) + maps;
+        if (data_ || weight_) {
+            std::size_t engines = forward_->workspace();
+            if (data_) engines = std::max(engines, data_->workspace());
+            if (weight_) engines = std::max(engines, weight_->workspace());
+            requirements_.backward_workspace =
+                device::aligned(engines) + maps + (weight_ ? carved<T>(weights_.padded_elements()) : 0);
+        }
+        if (wants_bias) {
+            requirements_.backward_workspace = std::max(requirements_.backward_workspace, biases_.bytes(1));
+        }
+        if (keeps_weights()) requirements_.persistent = carved<T>(weights_.padded_elements());
+    }
+
+    /// The map itself, or its copy with channels filled up, which is queued.
+    void* filled_up(std::byte* map, T* copy, const Shape& shape, const Shape& padded_shape) const {
+        if (padded_shape == shape) return map;
+        launch_pad(queue_, reinterpret_cast<const T*>(map), copy, shape.pixels(), shape.channels(),
+                   padded_shape.channels());
+        return copy;
+    }
+    std::byte* weight(std::span<const TensorView> inputs, std::byte* persistent) const {
+        return keeps_weights() ? persistent : inputs[1].data;
+    }
+
     static Geometry geometry_of(const Op& op, const ops::OpDescriptor& descriptor) {
         const Shape &x = descriptor.inputs[0].shape, &y = descriptor.outputs[0].shape;
         if constexpr (transposed) {
@@ -226,8 +297,8 @@ class ConvolutionPlan final : public device::OpPlan {
     }
 
     Queue queue_;
-    Shape output_;
-    std::int64_t weights_;
+    Shape input_, output_, padded_input_, padded_output_;
+    WeightPadding weights_{};
     bool has_bias_;
     ColumnGeometry biases_;
     std::unique_ptr<Engine> forward_, data_, weight_;

@@ -14,6 +14,18 @@ namespace {
 constexpr std::size_t most_bytes = std::size_t{16} << 20;
 constexpr std::size_t longest_text = 1024;
 
+nlohmann::json json_of(const EngineSearch& search) {
+    return {{"measured", search.measured},
+            {"place", search.place},
+            {"microseconds", search.microseconds},
+            {"build_seconds", search.build_seconds},
+            {"measure_seconds", search.measure_seconds}};
+}
+EngineSearch search_of(const nlohmann::json& json) {
+    return {json.value("measured", 0), json.value("place", 0), json.value("microseconds", 0.0),
+            json.value("build_seconds", 0.0), json.value("measure_seconds", 0.0)};
+}
+
 }  // namespace
 
 EngineChoices::EngineChoices(std::filesystem::path file) : file_(std::move(file)) {
@@ -27,8 +39,13 @@ EngineChoices::EngineChoices(std::filesystem::path file) : file_(std::move(file)
             const auto name = engine.get<std::string>();
             if (name.size() <= longest_text) choices_[key] = name;
         }
+        const nlohmann::json searches = content.value("searches", nlohmann::json::object());
+        for (const auto& [key, search] : searches.items()) {
+            if (choices_.contains(key)) searches_[key] = search_of(search);
+        }
     } catch (const std::exception& error) {
         choices_.clear();
+        searches_.clear();
         log::warning("{} is not understood and will be written anew: {}", file_.string(), error.what());
     }
 }
@@ -38,12 +55,14 @@ std::string EngineChoices::find(const std::string& key) const {
     return found == choices_.end() ? std::string() : found->second;
 }
 
-void EngineChoices::keep(const std::string& key, const std::string& engine) {
+void EngineChoices::keep(const std::string& key, const std::string& engine, const EngineSearch& search) {
     choices_[key] = engine;
+    searches_[key] = search;
     if (file_.empty()) return;
     try {
         if (file_.has_parent_path()) std::filesystem::create_directories(file_.parent_path());
-        const nlohmann::json content{{"format", 1}, {"choices", choices_}};
+        nlohmann::json content{{"format", 1}, {"choices", choices_}, {"searches", nlohmann::json::object()}};
+        for (const auto& [known, found] : searches_) content["searches"][known] = json_of(found);
         write_file_atomically(file_, content.dump(1) + "\n");
     } catch (const std::exception& error) {
         log::warning("engine choices are not kept: {}", error.what());

@@ -159,8 +159,21 @@ struct ColumnGeometry {
     }
 };
 
+/// What a work reads once for a pack of columns instead of with every row; nothing where it has no
+/// of_columns.
+template <int width, typename Work>
+TERRANE_HOST_DEVICE inline auto read_columns(const Work& work, std::int64_t column) {
+    struct Nothing {};
+    if constexpr (requires { work.template of_columns<width>(column); }) {
+        return work.template of_columns<width>(column);
+    } else {
+        return Nothing{};
+    }
+}
+
 /// Work: `sums`, template <int width> void add(row, column, double (&sums)[k][width]) const,
-/// void finish(column, const double (&sums)[k]) const.
+/// void finish(column, const double (&sums)[k]) const. With template <int width> auto of_columns(column)
+/// const, whose result add takes before the sums.
 template <int width, typename Work>
 struct ColumnChunk {
     static constexpr int threads = block_threads;
@@ -182,8 +195,13 @@ struct ColumnChunk {
             const std::int64_t column = (first_pack + thread % g.lanes) * width;
             double own[sums][width] = {};
             if (column < g.columns) {
+                const auto of_columns = read_columns<width>(work, column);
                 for (std::int64_t row = begin + thread / g.lanes; row < end; row += row_lanes) {
-                    work.template add<width>(row, column, own);
+                    if constexpr (requires { work.template add<width>(row, column, of_columns, own); }) {
+                        work.template add<width>(row, column, of_columns, own);
+                    } else {
+                        work.template add<width>(row, column, own);
+                    }
                 }
             }
             for (int v = 0; v < sums * width; ++v) team.shared.values[v][thread] = own[v / width][v % width];
