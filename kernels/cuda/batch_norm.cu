@@ -108,16 +108,6 @@ struct RunningMoments {
     }
 };
 
-/// The coefficients of a pack of neighbouring channels.
-template <int width, typename Coefficients>
-struct OfChannels {
-    Coefficients values[width];
-
-    TERRANE_HOST_DEVICE OfChannels(const Coefficients* all, std::int64_t first) {
-        for (int i = 0; i < width; ++i) values[i] = all[first + i];
-    }
-};
-
 template <typename T>
 struct NormPass {
     const T *x, *residual;

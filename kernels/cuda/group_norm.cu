@@ -15,38 +15,60 @@ struct Statistics {
     double mean, inverse_std;
 };
 
-/// Which elements share statistics: group `index` is group index % groups of sample index / groups.
+/// Which elements share statistics: group `index` is group index % groups of sample index / groups. Channels
+/// are also counted through all samples.
 struct Groups {
     std::int64_t samples, area, channels, groups;
 
     TERRANE_HOST_DEVICE std::int64_t width() const { return channels / groups; }
-    TERRANE_HOST_DEVICE std::int64_t channel(std::int64_t group, std::int64_t item) const {
-        return group % groups * width() + item % width();
-    }
-    TERRANE_HOST_DEVICE std::int64_t element(std::int64_t group, std::int64_t item) const {
-        return (group / groups * area + item / width()) * channels + channel(group, item);
-    }
-    TERRANE_HOST_DEVICE std::int64_t group_of(std::int64_t sample, std::int64_t c) const {
-        return sample * groups + c / width();
-    }
+    TERRANE_HOST_DEVICE double count() const { return static_cast<double>(area * width()); }
+    /// The group of a channel that is counted through all samples.
+    TERRANE_HOST_DEVICE std::int64_t group_of(std::int64_t channel) const { return channel / width(); }
 };
 
+/// Two sums over a sample's area, for one channel.
+struct AreaSums {
+    double first, second;
+};
+
+/// Sums of x and x^2.
 template <typename T>
 struct MomentSums {
     static constexpr int sums = 2;
     const T* x;
+    std::int64_t channels;
+    AreaSums* found;  ///< [samples, channels]
+
+    template <int width>
+    TERRANE_HOST_DEVICE void add(std::int64_t row, std::int64_t column, double (&own)[2][width]) const {
+        float values[width];
+        load<width>(x, row * channels + column, values);
+        for (int i = 0; i < width; ++i) {
+            const double value = static_cast<double>(values[i]);
+            own[0][i] += value;
+            own[1][i] += value * value;
+        }
+    }
+    TERRANE_HOST_DEVICE void finish(std::int64_t channel, const double (&total)[2]) const {
+        found[channel] = {total[0], total[1]};
+    }
+};
+
+/// A group's moments from those of its channels.
+struct GroupMoments {
+    static constexpr int sums = 2;
+    const AreaSums* found;
     Groups groups;
     double epsilon;
     Statistics* statistics;
 
     TERRANE_HOST_DEVICE void add(std::int64_t group, std::int64_t item, double (&own)[2]) const {
-        const double value = static_cast<double>(static_cast<float>(x[groups.element(group, item)]));
-        own[0] += value;
-        own[1] += value * value;
+        const AreaSums& channel = found[group * groups.width() + item];
+        own[0] += channel.first;
+        own[1] += channel.second;
     }
     TERRANE_HOST_DEVICE void finish(std::int64_t group, const double (&total)[2]) const {
-        const auto moments = formulas::moments_from_sums(total[0], total[1],
-                                                         static_cast<double>(groups.area * groups.width()));
+        const auto moments = formulas::moments_from_sums(total[0], total[1], groups.count());
         statistics[group] = {moments.mean, formulas::inverse_deviation(moments.variance, epsilon)};
     }
 };
@@ -59,7 +81,7 @@ struct FindForward {
 
     TERRANE_HOST_DEVICE void operator()(std::int64_t i) const {
         const std::int64_t c = i % groups.channels;
-        const Statistics own = statistics[groups.group_of(i / groups.channels, c)];
+        const Statistics own = statistics[groups.group_of(i)];
         coefficients[i] = formulas::norm_forward<float>(
             own.mean, own.inverse_std, static_cast<double>(scale[c]), static_cast<double>(shift[c]));
     }
@@ -72,16 +94,20 @@ struct NormPass {
     const T *x, *residual;
     T* y;
     const Forward* coefficients;
-    std::int64_t area, channels;
+    std::int64_t channels;
     Tail tail;
 
     template <int width>
-    TERRANE_HOST_DEVICE void apply(std::int64_t row, std::int64_t column) const {
+    TERRANE_HOST_DEVICE OfChannels<width, Forward> of_columns(std::int64_t channel) const {
+        return {coefficients, channel};
+    }
+    template <int width>
+    TERRANE_HOST_DEVICE void apply(std::int64_t row, std::int64_t column,
+                                   const OfChannels<width, Forward>& own) const {
         const std::int64_t first = row * channels + column;
-        const Forward* own = coefficients + row / area * channels + column;
         float values[width];
         load<width>(x, first, values);
-        for (int i = 0; i < width; ++i) values[i] = own[i].apply(values[i]);
+        for (int i = 0; i < width; ++i) values[i] = own.values[i].apply(values[i]);
         if (residual != nullptr) {
             float more[width];
             load<width>(residual, first, more);
@@ -99,50 +125,104 @@ struct NormPass {
 template <typename T>
 struct TailGradient {
     Terms<T> dy;
-    const T *x, *y;  ///< y: null unless rectified
-    const Forward* coefficients;
-    std::int64_t area, channels;
+    const T* y;  ///< null unless rectified
+    std::int64_t channels;
     Tail tail;
 
-    TERRANE_HOST_DEVICE float through(float gradient, std::int64_t i, std::int64_t sample,
-                                      std::int64_t c) const {
-        if (tail == Tail::rectify) return static_cast<float>(y[i]) > 0 ? gradient : 0.0f;
-        if (tail == Tail::none) return gradient;
-        const float before = coefficients[sample * channels + c].apply(static_cast<float>(x[i]));
-        return gradient * formulas::activation_slope<ops::ActivationKind::silu>(before);
-    }
-    TERRANE_HOST_DEVICE float at(std::int64_t i, std::int64_t sample, std::int64_t c) const {
-        return through(dy[i], i, sample, c);
-    }
+    /// `x`: the same elements of the input.
     template <int width>
-    TERRANE_HOST_DEVICE void read(std::int64_t row, std::int64_t column, float (&gradients)[width]) const {
-        const std::int64_t first = row * channels + column;
+    TERRANE_HOST_DEVICE void read(std::int64_t first, const float (&x)[width],
+                                  const OfChannels<width, Forward>& forward,
+                                  float (&gradients)[width]) const {
         dy.template read<width>(first, gradients);
-        for (int i = 0; i < width; ++i)
-            gradients[i] = through(gradients[i], first + i, row / area, column + i);
+        if (tail == Tail::rectify) {
+            float values[width];
+            load<width>(y, first, values);
+            for (int i = 0; i < width; ++i) gradients[i] = values[i] > 0 ? gradients[i] : 0.0f;
+        }
+        for (int i = 0; tail == Tail::silu && i < width; ++i) {
+            gradients[i] *=
+                formulas::activation_slope<ops::ActivationKind::silu>(forward.values[i].apply(x[i]));
+        }
     }
 };
 
-/// Means of g and g * xhat per group, g = scale * dz; leaves the coefficients of dx.
+/// Sums of dz and of dz * (x - mean): all that groups and parameters need.
 template <typename T>
-struct GroupGradientSums {
+struct GradientSums {
     static constexpr int sums = 2;
     TailGradient<T> dz;
+    const T* x;
+    const Forward* coefficients;
+    const Statistics* statistics;
+    Groups groups;
+    AreaSums* found;  ///< [samples, channels]
+
+    template <int width>
+    struct Columns {
+        OfChannels<width, Forward> forward;
+        double means[width];
+    };
+    template <int width>
+    TERRANE_HOST_DEVICE Columns<width> of_columns(std::int64_t channel) const {
+        Columns<width> own{{coefficients, channel}, {}};
+        for (int i = 0; i < width; ++i) own.means[i] = statistics[groups.group_of(channel + i)].mean;
+        return own;
+    }
+    template <int width>
+    TERRANE_HOST_DEVICE void add(std::int64_t row, std::int64_t column, const Columns<width>& columns,
+                                 double (&own)[2][width]) const {
+        const std::int64_t first = row * groups.channels + column;
+        float gradients[width], values[width];
+        load<width>(x, first, values);
+        dz.template read<width>(first, values, columns.forward, gradients);
+        for (int i = 0; i < width; ++i) {
+            const double gradient = static_cast<double>(gradients[i]);
+            own[0][i] += gradient;
+            own[1][i] += gradient * (static_cast<double>(values[i]) - columns.means[i]);
+        }
+    }
+    TERRANE_HOST_DEVICE void finish(std::int64_t channel, const double (&total)[2]) const {
+        found[channel] = {total[0], total[1]};
+    }
+};
+
+/// Means of g and g * xhat per group, g = scale * dz.
+struct GroupMeans {
+    static constexpr int sums = 2;
+    const AreaSums* found;
     const Statistics* statistics;
     const float* scale;
     Groups groups;
     Statistics* means;  ///< of g and of g * xhat
 
     TERRANE_HOST_DEVICE void add(std::int64_t group, std::int64_t item, double (&own)[2]) const {
-        const std::int64_t i = groups.element(group, item), c = groups.channel(group, item);
-        const double g =
-            static_cast<double>(scale[c]) * static_cast<double>(dz.at(i, group / groups.groups, c));
-        own[0] += g;
-        own[1] += g * (static_cast<double>(static_cast<float>(dz.x[i])) - statistics[group].mean);
+        const std::int64_t channel = group * groups.width() + item;
+        const double factor = static_cast<double>(scale[channel % groups.channels]);
+        own[0] += factor * found[channel].first;
+        own[1] += factor * found[channel].second;
     }
     TERRANE_HOST_DEVICE void finish(std::int64_t group, const double (&total)[2]) const {
-        const double count = static_cast<double>(groups.area * groups.width());
-        means[group] = {total[0] / count, total[1] * statistics[group].inverse_std / count};
+        means[group] = {total[0] / groups.count(), total[1] * statistics[group].inverse_std / groups.count()};
+    }
+};
+
+/// The gradients of a channel's scale and shift.
+struct ParameterGradients {
+    const AreaSums* found;
+    const Statistics* statistics;
+    Groups groups;
+    ParameterGradient dscale, dshift;
+
+    TERRANE_HOST_DEVICE void operator()(std::int64_t c) const {
+        double along = 0, sum = 0;
+        for (std::int64_t sample = 0; sample < groups.samples; ++sample) {
+            const std::int64_t channel = sample * groups.channels + c;
+            sum += found[channel].first;
+            along += found[channel].second * statistics[groups.group_of(channel)].inverse_std;
+        }
+        dshift.store(c, sum);
+        dscale.store(c, along);
     }
 };
 
@@ -153,7 +233,7 @@ struct FindBackward {
     Backward* coefficients;
 
     TERRANE_HOST_DEVICE void operator()(std::int64_t i) const {
-        const std::int64_t c = i % groups.channels, group = groups.group_of(i / groups.channels, c);
+        const std::int64_t c = i % groups.channels, group = groups.group_of(i);
         coefficients[i] = formulas::norm_backward<float>(
             statistics[group].mean, statistics[group].inverse_std, static_cast<double>(scale[c]),
             means[group].mean, means[group].inverse_std);
@@ -163,47 +243,30 @@ struct FindBackward {
 template <typename T>
 struct GradientPass {
     TailGradient<T> dz;
+    const T* x;
     T *dx, *dresidual;
+    const Forward* forward;
     const Backward* coefficients;
 
     template <int width>
-    TERRANE_HOST_DEVICE void apply(std::int64_t row, std::int64_t column) const {
+    struct Columns {
+        OfChannels<width, Forward> forward;
+        OfChannels<width, Backward> backward;
+    };
+    template <int width>
+    TERRANE_HOST_DEVICE Columns<width> of_columns(std::int64_t channel) const {
+        return {{forward, channel}, {coefficients, channel}};
+    }
+    template <int width>
+    TERRANE_HOST_DEVICE void apply(std::int64_t row, std::int64_t column, const Columns<width>& own) const {
         const std::int64_t first = row * dz.channels + column;
-        float gradients[width];
-        dz.template read<width>(row, column, gradients);
+        float gradients[width], values[width];
+        load<width>(x, first, values);
+        dz.template read<width>(first, values, own.forward, gradients);
         if (dresidual != nullptr) store<width>(dresidual, first, gradients);
         if (dx == nullptr) return;
-        const Backward* own = coefficients + row / dz.area * dz.channels + column;
-        float values[width];
-        load<width>(dz.x, first, values);
-        for (int i = 0; i < width; ++i) values[i] = own[i].apply(values[i], gradients[i]);
+        for (int i = 0; i < width; ++i) values[i] = own.backward.values[i].apply(values[i], gradients[i]);
         store<width>(dx, first, values);
-    }
-};
-
-template <typename T>
-struct ParameterSums {
-    static constexpr int sums = 2;
-    TailGradient<T> dz;
-    const Statistics* statistics;
-    Groups groups;
-    ParameterGradient dscale, dshift;
-
-    template <int width>
-    TERRANE_HOST_DEVICE void add(std::int64_t row, std::int64_t column, double (&own)[2][width]) const {
-        float gradients[width], values[width];
-        dz.template read<width>(row, column, gradients);
-        load<width>(dz.x, row * groups.channels + column, values);
-        for (int i = 0; i < width; ++i) {
-            const Statistics group = statistics[groups.group_of(row / groups.area, column + i)];
-            const double gradient = static_cast<double>(gradients[i]);
-            own[0][i] += gradient;
-            own[1][i] += gradient * (static_cast<double>(values[i]) - group.mean) * group.inverse_std;
-        }
-    }
-    TERRANE_HOST_DEVICE void finish(std::int64_t c, const double (&total)[2]) const {
-        dshift.store(c, total[0]);
-        dscale.store(c, total[1]);
     }
 };
 
@@ -215,77 +278,83 @@ class GroupNormPlan final : public KernelPlan<ops::GroupNorm> {
         : KernelPlan(op, request, queue),
           groups_{input_shape(0).batch(), input_shape(0).pixels() / input_shape(0).batch(),
                   input_shape(0).channels(), op.groups},
-          sums_(groups_.samples * op.groups, groups_.area * groups_.width()),
-          columns_(input_shape(0).pixels(), groups_.channels),
+          joined_(groups_.samples * op.groups, groups_.width()),
+          columns_(groups_.area, groups_.channels, groups_.samples),
           tail_(op.silu == ops::Silu::yes         ? Tail::silu
                 : op.rectify == ops::Rectify::yes ? Tail::rectify
                                                   : Tail::none) {
-        const std::size_t kept = carved<Statistics>(sums_.groups) + carved<Forward>(coefficients());
-        requirements_.forward_workspace = sums_.bytes(2) + (trains() ? 0 : kept);
+        const std::size_t kept = carved<Statistics>(joined_.groups) + carved<Forward>(all_channels());
+        const std::size_t sums =
+            carved<AreaSums>(all_channels()) + std::max(columns_.bytes(2), joined_.bytes(2));
+        requirements_.forward_workspace = sums + (trains() ? 0 : kept);
         if (!trains()) return;
         requirements_.saved = kept;
-        requirements_.backward_workspace = carved<Statistics>(sums_.groups) +
-                                           carved<Backward>(coefficients()) +
-                                           std::max(sums_.bytes(2), columns_.bytes(2));
+        requirements_.backward_workspace =
+            carved<Statistics>(joined_.groups) + carved<Backward>(all_channels()) + sums;
     }
 
     void forward(const device::ForwardArguments& arguments) override {
         Carver workspace(arguments.workspace), saved(arguments.saved);
         Carver& kept = trains() ? saved : workspace;
-        auto* statistics = kept.take<Statistics>(sums_.groups);
-        auto* found = kept.take<Forward>(coefficients());
-        auto* partials = workspace.take_doubles(sums_.bytes(2));
+        auto* statistics = kept.take<Statistics>(joined_.groups);
+        auto* coefficients = kept.take<Forward>(all_channels());
+        auto* found = workspace.take<AreaSums>(all_channels());
+        auto* partials = workspace.take_doubles(0);
         const T* x = arguments.inputs[0].as<T>();
-        launch_sums(queue_, sums_, partials, MomentSums<T>{x, groups_, op_.epsilon, statistics});
-        launch(queue_, coefficients(),
+        launch_column_sums(queue_, columns_, partials, MomentSums<T>{x, groups_.channels, found});
+        launch_sums(queue_, joined_, partials, GroupMoments{found, groups_, op_.epsilon, statistics});
+        launch(queue_, all_channels(),
                FindForward{statistics, arguments.inputs[1].as<float>(), arguments.inputs[2].as<float>(),
-                           groups_, found});
+                           groups_, coefficients});
         const T* residual = op_.residual == ops::Residual::yes ? arguments.inputs[3].as<T>() : nullptr;
-        launch_rows<T>(queue_, input_shape(0).pixels(), groups_.channels,
-                       NormPass<T>{x, residual, arguments.outputs[0].as<T>(), found, groups_.area,
-                                   groups_.channels, tail_});
+        launch_columns<T>(
+            queue_, groups_.area, groups_.channels,
+            NormPass<T>{x, residual, arguments.outputs[0].as<T>(), coefficients, groups_.channels, tail_},
+            groups_.samples);
     }
 
     void backward(const device::BackwardArguments& arguments) override {
         Carver workspace(arguments.workspace), saved(arguments.saved);
-        const auto* statistics = saved.take<Statistics>(sums_.groups);
-        const auto* found = saved.take<Forward>(coefficients());
-        auto* means = workspace.take<Statistics>(sums_.groups);
-        auto* back = workspace.take<Backward>(coefficients());
+        const auto* statistics = saved.take<Statistics>(joined_.groups);
+        const auto* forward = saved.take<Forward>(all_channels());
+        auto* means = workspace.take<Statistics>(joined_.groups);
+        auto* coefficients = workspace.take<Backward>(all_channels());
+        auto* found = workspace.take<AreaSums>(all_channels());
         auto* partials = workspace.take_doubles(0);
+        const T* x = arguments.inputs[0].as<T>();
         const TailGradient<T> dz{terms_of<T>(arguments.output_gradients[0]),
-                                 arguments.inputs[0].as<T>(),
                                  tail_ == Tail::rectify ? arguments.outputs[0].as<T>() : nullptr,
-                                 found,
-                                 groups_.area,
-                                 groups_.channels,
-                                 tail_};
+                                 groups_.channels, tail_};
         const auto* scale = arguments.inputs[1].as<float>();
         const TensorView& dx = arguments.input_gradients[0].view;
+        const auto dscale = parameter_gradient(arguments.input_gradients[1]);
+        const auto dshift = parameter_gradient(arguments.input_gradients[2]);
+        if (dx || dscale || dshift) {
+            launch_column_sums(queue_, columns_, partials,
+                               GradientSums<T>{dz, x, forward, statistics, groups_, found});
+        }
+        if (dscale || dshift) {
+            launch(queue_, groups_.channels, ParameterGradients{found, statistics, groups_, dscale, dshift});
+        }
         if (dx) {
-            launch_sums(queue_, sums_, partials, GroupGradientSums<T>{dz, statistics, scale, groups_, means});
-            launch(queue_, coefficients(), FindBackward{statistics, means, scale, groups_, back});
+            launch_sums(queue_, joined_, partials, GroupMeans{found, statistics, scale, groups_, means});
+            launch(queue_, all_channels(), FindBackward{statistics, means, scale, groups_, coefficients});
         }
         const TensorView dresidual =
             op_.residual == ops::Residual::yes ? arguments.input_gradients[3].view : TensorView{};
-        if (dx || dresidual) {
-            launch_rows<T>(queue_, input_shape(0).pixels(), groups_.channels,
-                           GradientPass<T>{dz, dx ? dx.as<T>() : nullptr,
-                                           dresidual ? dresidual.as<T>() : nullptr, back});
-        }
-        const auto dscale = parameter_gradient(arguments.input_gradients[1]);
-        const auto dshift = parameter_gradient(arguments.input_gradients[2]);
-        if (!dscale && !dshift) return;
-        launch_column_sums(queue_, columns_, partials,
-                           ParameterSums<T>{dz, statistics, groups_, dscale, dshift});
+        if (!dx && !dresidual) return;
+        launch_columns<T>(queue_, groups_.area, groups_.channels,
+                          GradientPass<T>{dz, x, dx ? dx.as<T>() : nullptr,
+                                          dresidual ? dresidual.as<T>() : nullptr, forward, coefficients},
+                          groups_.samples);
     }
 
   private:
-    std::int64_t coefficients() const { return groups_.samples * groups_.channels; }
+    std::int64_t all_channels() const { return groups_.samples * groups_.channels; }
 
     Groups groups_;
-    SumGeometry sums_;
-    ColumnGeometry columns_;
+    SumGeometry joined_;      ///< a group's channels
+    ColumnGeometry columns_;  ///< a sample's area
     Tail tail_;
 };
 

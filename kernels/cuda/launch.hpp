@@ -127,38 +127,47 @@ void launch_rows(Queue queue, std::int64_t rows, std::int64_t columns, const Fun
     }
 }
 
-/// The same pass for functions that need something of each column: a thread reads that once, for a pack of
-/// columns, and takes several rows. Function: template <int width> auto of_columns(std::int64_t column)
-/// const, and template <int width> void apply(std::int64_t row, std::int64_t column, const Own& own) const.
+/// The same pass over one or several matrices, for functions that need something of each column of each: a
+/// thread reads that once, for a pack of columns, and takes several rows. Rows are counted through all
+/// matrices; the columns that of_columns is asked for, too. Function: template <int width> auto
+/// of_columns(std::int64_t column) const, and template <int width> void apply(std::int64_t row, std::int64_t
+/// column, const Own& own) const.
 template <int width, typename Function>
 struct Columnwise {
     Function function;
-    std::int64_t rows, packs, lanes;  ///< lanes: rows that are taken side by side
+    std::int64_t rows, columns, lanes;  ///< of a matrix; lanes: rows that are taken side by side
 
     TERRANE_HOST_DEVICE void operator()(std::int64_t item) const {
-        const std::int64_t lane = item / packs, column = (item - lane * packs) * width;
-        const auto own = function.template of_columns<width>(column);
-        for (std::int64_t row = lane; row < rows; row += lanes)
-            function.template apply<width>(row, column, own);
+        const std::int64_t packs = columns / width, strip = item / packs;
+        const std::int64_t column = (item - strip * packs) * width, matrix = strip / lanes;
+        const auto own = function.template of_columns<width>(matrix * columns + column);
+        for (std::int64_t row = strip - matrix * lanes; row < rows; row += lanes) {
+            function.template apply<width>(matrix * rows + row, column, own);
+        }
     }
 };
 
 template <int width, typename Function>
-void launch_columnwise(Queue queue, std::int64_t rows, std::int64_t packs, const Function& function) {
+void launch_columnwise(Queue queue, std::int64_t rows, std::int64_t columns, std::int64_t matrices,
+                       const Function& function) {
     // Rows per thread: as many as leave threads enough to fill the device.
     constexpr std::int64_t threads_wanted = std::int64_t{1} << 19, most_rows = 16;
-    const std::int64_t each = std::clamp<std::int64_t>(rows * packs / threads_wanted, 1, most_rows);
+    const std::int64_t packs = columns / width;
+    const std::int64_t each =
+        std::clamp<std::int64_t>(matrices * rows * packs / threads_wanted, 1, most_rows);
     const std::int64_t lanes = (rows + each - 1) / each;
-    launch(queue, lanes * packs, Columnwise<width, Function>{function, rows, packs, lanes});
+    launch(queue, matrices * lanes * packs, Columnwise<width, Function>{function, rows, columns, lanes});
 }
 
+/// `rows`: of each matrix.
 template <typename T, typename Function>
-void launch_columns(Queue queue, std::int64_t rows, std::int64_t columns, const Function& function) {
+void launch_columns(Queue queue, std::int64_t rows, std::int64_t columns, const Function& function,
+                    std::int64_t matrices = 1) {
     constexpr int width = full_pack<T>;
     if (columns % width == 0) {
-        launch_columnwise<width>(queue, rows, columns / width, function);
+        launch_columnwise<width>(queue, rows, columns, matrices, function);
     } else {
-        launch_columnwise<1>(queue, rows, columns, function);
+        launch_columnwise<1>(queue, rows, columns, matrices, function);
     }
 }
 

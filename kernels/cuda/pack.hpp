@@ -33,6 +33,16 @@ TERRANE_HOST_DEVICE inline void store(T* to, std::int64_t first, const float (&v
     *reinterpret_cast<Pack<T, width>*>(to + first) = pack;
 }
 
+/// Something of each of a pack of neighbouring channels, such as coefficients.
+template <int width, typename Value>
+struct OfChannels {
+    Value values[width];
+
+    TERRANE_HOST_DEVICE OfChannels(const Value* all, std::int64_t first) {
+        for (int i = 0; i < width; ++i) values[i] = all[first + i];
+    }
+};
+
 /// The gradient of an output: the sum of its one or two terms.
 template <typename T>
 struct Terms {

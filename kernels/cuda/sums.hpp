@@ -133,17 +133,19 @@ void launch_sums(Queue queue, const SumGeometry& g, double* partials, const Work
                  SumFinish<Work>{work, g.chunks, {g.chunks * Work::sums, Work::sums, 1}, partials});
 }
 
-/// Sums down the columns of a matrix of `rows` rows: tiles of columns times chunks of rows, a team each.
-/// Within a team `lanes` threads stand side by side on a row, each with a few neighbouring columns.
+/// Sums down the columns of one or several matrices of `rows` rows: tiles of columns times chunks of rows, a
+/// team each. Within a team `lanes` threads stand side by side on a row, each with a few neighbouring
+/// columns.
 struct ColumnGeometry {
-    std::int64_t rows = 1, columns = 1;
+    std::int64_t rows = 1, columns = 1;  ///< of a matrix
+    std::int64_t matrices = 1;
     int width = 1;  ///< columns per thread: 4, or 1 where 4 does not divide the columns
     int lanes = 1;
-    std::int64_t tiles = 1, chunks = 1, chunk_rows = 1;
+    std::int64_t tiles = 1, chunks = 1, chunk_rows = 1;  ///< of a matrix
 
     ColumnGeometry() = default;
-    ColumnGeometry(std::int64_t row_count, std::int64_t column_count)
-        : rows(row_count), columns(column_count) {
+    ColumnGeometry(std::int64_t row_count, std::int64_t column_count, std::int64_t matrix_count = 1)
+        : rows(row_count), columns(column_count), matrices(matrix_count) {
         constexpr std::int64_t teams = 1056;
         width = columns % 4 == 0 ? 4 : 1;
         const std::int64_t packs = columns / width;
@@ -151,11 +153,12 @@ struct ColumnGeometry {
         tiles = (packs + lanes - 1) / lanes;
         const std::int64_t least_rows = 4 * (block_threads / lanes);
         chunks = std::clamp<std::int64_t>((rows + least_rows - 1) / least_rows, 1,
-                                          std::max<std::int64_t>(1, teams / tiles));
+                                          std::max<std::int64_t>(1, teams / (tiles * matrices)));
         chunk_rows = (rows + chunks - 1) / chunks;
     }
+    TERRANE_HOST_DEVICE std::int64_t all_columns() const { return matrices * columns; }
     std::size_t bytes(int sums) const {
-        return static_cast<std::size_t>(chunks * columns * sums) * sizeof(double);
+        return static_cast<std::size_t>(chunks * all_columns() * sums) * sizeof(double);
     }
 };
 
@@ -173,7 +176,8 @@ TERRANE_HOST_DEVICE inline auto read_columns(const Work& work, std::int64_t colu
 
 /// Work: `sums`, template <int width> void add(row, column, double (&sums)[k][width]) const,
 /// void finish(column, const double (&sums)[k]) const. With template <int width> auto of_columns(column)
-/// const, whose result add takes before the sums.
+/// const, whose result add takes before the sums. Rows are counted through all matrices; columns, too, in
+/// finish and of_columns.
 template <int width, typename Work>
 struct ColumnChunk {
     static constexpr int threads = block_threads;
@@ -187,16 +191,18 @@ struct ColumnChunk {
 
     template <typename Team>
     TERRANE_HOST_DEVICE void operator()(Team& team, std::int64_t index) const {
-        const std::int64_t chunk = index / g.tiles, begin = chunk * g.chunk_rows;
+        const std::int64_t strip = index / g.tiles, first_pack = (index - strip * g.tiles) * g.lanes;
+        const std::int64_t matrix = strip / g.chunks, chunk = strip - matrix * g.chunks;
+        const std::int64_t begin = chunk * g.chunk_rows;
         const std::int64_t end = begin + g.chunk_rows < g.rows ? begin + g.chunk_rows : g.rows;
-        const std::int64_t first_pack = index % g.tiles * g.lanes;
         const int row_lanes = threads / g.lanes;
         team.each([&](int thread) {
             const std::int64_t column = (first_pack + thread % g.lanes) * width;
             double own[sums][width] = {};
             if (column < g.columns) {
-                const auto of_columns = read_columns<width>(work, column);
-                for (std::int64_t row = begin + thread / g.lanes; row < end; row += row_lanes) {
+                const auto of_columns = read_columns<width>(work, matrix * g.columns + column);
+                for (std::int64_t row = matrix * g.rows + begin + thread / g.lanes;
+                     row < matrix * g.rows + end; row += row_lanes) {
                     if constexpr (requires { work.template add<width>(row, column, of_columns, own); }) {
                         work.template add<width>(row, column, of_columns, own);
                     } else {
@@ -216,8 +222,8 @@ struct ColumnChunk {
             const std::int64_t column = (first_pack + thread) * width;
             if (thread >= g.lanes || column >= g.columns) return;
             for (int v = 0; v < sums * width; ++v) {
-                partials[(chunk * sums + v / width) * g.columns + column + v % width] =
-                    team.shared.values[v][thread];
+                partials[(chunk * sums + v / width) * g.all_columns() + matrix * g.columns + column +
+                         v % width] = team.shared.values[v][thread];
             }
         });
     }
@@ -225,13 +231,15 @@ struct ColumnChunk {
 
 template <typename Work>
 void launch_column_sums(Queue queue, const ColumnGeometry& g, double* partials, const Work& work) {
+    const std::int64_t teams = g.matrices * g.chunks * g.tiles;
     if (g.width == 4) {
-        launch_teams(queue, g.tiles * g.chunks, ColumnChunk<4, Work>{work, g, partials});
+        launch_teams(queue, teams, ColumnChunk<4, Work>{work, g, partials});
     } else {
-        launch_teams(queue, g.tiles * g.chunks, ColumnChunk<1, Work>{work, g, partials});
+        launch_teams(queue, teams, ColumnChunk<1, Work>{work, g, partials});
     }
-    launch_teams(queue, g.columns,
-                 SumFinish<Work>{work, g.chunks, {1, Work::sums * g.columns, g.columns}, partials});
+    launch_teams(
+        queue, g.all_columns(),
+        SumFinish<Work>{work, g.chunks, {1, Work::sums * g.all_columns(), g.all_columns()}, partials});
 }
 
 }  // namespace terrane::cuda
