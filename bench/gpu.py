@@ -11,16 +11,21 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-NETWORKS = {  # options of both sides; the sizes of the first GPU measurements
-    "duet": ["--model", "duet", "--encoder", "resnet18", "--batch", "32", "--size", "256"],
-    "pspnet": ["--model", "pspnet", "--encoder", "resnet50", "--modality", "optical:3", "--batch", "16", "--size", "256"],
-    "deeplabv3": ["--model", "deeplabv3", "--encoder", "resnet50", "--modality", "optical:3", "--batch", "16", "--size", "256"],
-    "setr_light": ["--model", "setr_light", "--modality", "optical:3", "--batch", "16", "--size", "256"],
-    "setr_mla": ["--model", "setr_mla", "--modality", "optical:3", "--batch", "8", "--size", "256"],
-    "pkdiff": ["--model", "pkdiff", "--modality", "optical:3", "--modality", "height:1", "--batch", "8", "--size", "256"],
-    "res50_aspp_lorm": ["--model", "res50_aspp_lorm", "--modality", "optical:3", "--batch", "8", "--size", "256"],
+NETWORKS = {  # options of both sides
+    "duet": ["--model", "duet", "--encoder", "resnet18", "--batch", "16", "--size", "512"],
+    "pspnet": ["--model", "pspnet", "--encoder", "resnet50", "--modality", "optical:4", "--batch", "16", "--size", "512"],
+    "deeplabv3": ["--model", "deeplabv3", "--encoder", "resnet50", "--modality", "optical:4", "--batch", "16", "--size", "512"],
+    "setr_light": ["--model", "setr_light", "--modality", "optical:3", "--batch", "4", "--size", "512"],
+    "pkdiff": ["--model", "pkdiff", "--modality", "optical:3", "--modality", "height:1", "--batch", "4", "--size", "256",
+               "--set", "model.diffusion.preset=fast"],
+    "pspnet_224": ["--model", "pspnet", "--encoder", "resnet50", "--modality", "optical:4", "--batch", "16", "--size", "224"],
+    "duet_224": ["--model", "duet", "--encoder", "resnet18", "--batch", "16", "--size", "224"],
+    "deeplabv3_224": ["--model", "deeplabv3", "--encoder", "resnet50", "--modality", "optical:4", "--batch", "16", "--size", "224"],
+    "setr_mla": ["--model", "setr_mla", "--modality", "optical:3", "--batch", "8", "--size", "512"],
+    "res50_aspp_lorm": ["--model", "res50_aspp_lorm", "--modality", "optical:3", "--batch", "8", "--size", "512"],
 }
 
 
@@ -126,17 +131,41 @@ class Run:
         self.say(f"torch       {torch['out'].strip() or torch['err'].strip()[-200:]}")
         return {"doctor": doctor["out"], "nvidia_smi": smi["out"].strip(), "torch": torch["out"].strip()}
 
+    def op_cases(self, program):
+        """The tests of single ops, a process for each op case: a case that kills its process takes no other along."""
+        listed = self.call([program, "[.names]"], 60)
+        names = [line[6:] for line in listed["out"].splitlines() if line.startswith("case: ")]
+        with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(max(1, (os.cpu_count() or 2) - 2)) as pool:
+            limit = 0.35 * self.options.seconds
+            end = time.monotonic() + limit
+
+            def run(item):
+                number, name = item
+                left = end - time.monotonic()
+                if left < 1:
+                    return name, {"code": None, "out": "", "err": "no time", "seconds": 0}
+                return name, self.call([program, "[cases]"], min(left, 90), env={
+                    **os.environ, "TERRANE_CASE": name, "TERRANE_ENGINE_CHOICES": f"{folder}/{number}.json", "OMP_NUM_THREADS": "2"})
+
+            done = list(pool.map(run, enumerate(names)))
+        done.append(("everything but the op cases", self.call([program, "~[cases]"], 60)))
+        return done
+
     def gpu_tests(self):
         rows = []
         for program in self.tests:
-            done = self.call([program], 150)
-            verdict = {0: "passed", 77: "skipped", None: "cut off"}.get(done["code"], f"failed ({done['code']})")
-            text = (done["out"] + done["err"]).strip()
-            rows.append({"test": os.path.basename(program), "verdict": verdict, "seconds": done["seconds"],
-                         "output": text[-200:] if verdict == "passed" else text[-6000:]})
-            self.say(f"{os.path.basename(program):28} {verdict:12} {done['seconds']:7.1f} s")
-            if verdict not in ("passed", "skipped"):
-                self.say("    " + "\n    ".join(text.splitlines()[-15:]))
+            name = os.path.basename(program)
+            done = self.op_cases(program) if name == "test_kernels_cuda" and not self.options.tiny else [("all", self.call([program], 150))]
+            counts = {}
+            for case, result in done:
+                verdict = {0: "passed", 77: "skipped", 4: "skipped", None: "cut off"}.get(result["code"], f"failed ({result['code']})")
+                counts[verdict] = counts.get(verdict, 0) + 1
+                if verdict != "passed":
+                    text = (result["out"] + result["err"]).strip()
+                    rows.append({"test": name, "case": case, "verdict": verdict, "output": text[-3000:]})
+                    self.say(f"{name} {case}: {verdict}\n    " + "\n    ".join(text.splitlines()[-8:]))
+            rows.append({"test": name, "parts": len(done), "verdicts": counts, "slowest_seconds": max(r["seconds"] for _, r in done)})
+            self.say(f"{name:28} " + ", ".join(f"{count} {verdict}" for verdict, count in counts.items()))
         if not rows:
             self.say("no test with the label gpu is here")
         return {"tests": rows}
@@ -214,9 +243,22 @@ class Run:
             self.say("    " + line)
         return {"code": done["code"], "seconds": done["seconds"], "steps": rows, "err": done["err"][-3000:]}
 
+    def prepare_torch(self, names):
+        """torch.compile takes a minute for a network; what it compiles is cached, and networks compile side by side."""
+        def prepare(name):
+            return self.call([sys.executable, f"{HERE}/pytorch_step.py", "--terrane", self.terrane, "--device", self.options.device,
+                              "--precision", "bf16", "--prepare", *NETWORKS[name]], 0.3 * self.options.seconds)
+
+        with ThreadPoolExecutor(3) as pool:
+            done = list(pool.map(prepare, names))
+        self.say("compiled by PyTorch: " + ", ".join(
+            f"{name} {one['seconds']:.0f} s" + ("" if one["code"] == 0 else f" ({one['err'].strip()[-200:]})") for name, one in zip(names, done)))
+
     def steps(self):
         results = {}
         names = [name for name in NETWORKS if not self.options.network or name in self.options.network]
+        if self.options.device == "cuda":
+            self.prepare_torch(names)
         self.say(f"{'network':16} {'precision':9} {'terrane ms':>10} {'torch ms':>9} {'ratio':>6}  {'launches':>8} {'waits':>6} "
                  f"{'alloc':>6} {'planned GB':>10} {'measured GB':>11}  best of torch")
         for index, name in enumerate(names):
@@ -226,13 +268,13 @@ class Run:
                 self.say(f"{name:16} left out: no time")
                 continue
             words = list(NETWORKS[name])
-            more = ["--rounds", "2", "--steps", "10"]
+            more = ["--rounds", "2", "--steps", "10", "--precision", "bf16"]
             if self.options.tiny:
                 words[words.index("--batch") + 1], words[words.index("--size") + 1] = "1", "64"
                 more = ["--rounds", "1", "--steps", "1", "--no-compile", "--width", "8", "--precision", "fp32"]
             with tempfile.NamedTemporaryFile(suffix=".json") as file:
                 done = self.call([sys.executable, f"{HERE}/pytorch_step.py", "--terrane", self.terrane, "--device",
-                                  self.options.device, "--budget", str(0.6 * share), "--output", file.name, *words, *more], share)
+                                  self.options.device, "--budget", str(0.75 * share), "--output", file.name, *words, *more], share)
                 try:
                     with open(file.name) as text:
                         results[name] = json.load(text)
@@ -251,7 +293,8 @@ class Run:
         ours, position = [], 0
         while position < len(words):
             key, value = words[position], words[position + 1]
-            ours += {"--model": ["-s", f"model.name={value}"], "--encoder": ["-s", f"model.encoder={value}"]}.get(key, [key, value])
+            ours += {"--model": ["-s", f"model.name={value}"], "--encoder": ["-s", f"model.encoder={value}"],
+                     "--set": ["-s", value]}.get(key, [key, value])
             position += 2
         for precision in ("bf16", "fp32"):
             found, wrong = self.json_of(["bench", "step", "--precision", precision, "--steps", "5", *ours], 40)

@@ -48,6 +48,8 @@ def arguments():
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--precision", action="append", choices=["fp32", "bf16"], help="repeatable; default: both")
     parser.add_argument("--no-compile", action="store_true")
+    parser.add_argument("--prepare", action="store_true",
+                        help="only compile what is compiled, into PyTorch's cache; several networks can do so at once")
     parser.add_argument("--budget", type=float, default=float("inf"),
                         help="seconds; settings that are not ready and rounds that are not begun by then are left out")
     parser.add_argument("--output")
@@ -153,20 +155,23 @@ def terrane_seconds(options, precision):
 def settings_of(options):
     """What of PyTorch is tried, the likely best first."""
     precisions = options.precision or ["fp32", "bf16"]
-    if options.no_compile:
-        modes = ["eager"]
-    else:
-        modes = ["eager", "compile"] + (["reduce-overhead", "max-autotune"] if options.device == "cuda" else [])
-    return [(precision, layout, mode) for mode in modes for precision in reversed(precisions)
-            for layout in ("channels_last", "contiguous")
-            # The slow searches only where the others say they may pay.
-            if layout == "channels_last" or mode in ("eager", "compile")]
+    on_gpu = options.device == "cuda"
+    modes = [] if options.prepare else ["eager"]
+    if not options.no_compile:
+        modes += ["compile"] + (["reduce-overhead"] if on_gpu else [])
+        # Its search times kernels, which others would disturb.
+        modes += ["max-autotune"] if on_gpu and not options.prepare else []
+    layouts = ["channels_last", "contiguous"]
+    # On tensor cores contiguous convolutions take twice as long: not worth the minutes that compiling them takes.
+    return [(precision, layout, mode) for mode in modes for precision in reversed(precisions) for layout in layouts
+            if layout == "channels_last" or mode == "eager" or not on_gpu]
 
 
 def main():
     options = arguments()
     end = time.monotonic() + options.budget
     torch.set_num_threads(options.threads)
+    torch.set_default_device(options.device)  # twins make numbers of their own
     case = case_of(options)
     precisions = options.precision or ["fp32", "bf16"]
     settings, left_out = [], []
@@ -183,6 +188,8 @@ def main():
             left_out.append(f"{name}: {type(error).__name__}: {str(error)[:200]}")
             print(left_out[-1], file=sys.stderr)
 
+    if options.prepare:
+        return
     seconds = {setting.name: [] for setting in settings}
     seconds.update({f"terrane {precision}": [] for precision in precisions})
     details = {}

@@ -348,7 +348,7 @@ class MiniBatch:
             answers = []
             self.optimizer.zero_grad()
             for x, (image, target, guides, discrepancy) in zip(patches_of(noisy, edge), patches):
-                with torch.autocast("cpu", torch.bfloat16, enabled=self.precision == "bf16"):
+                with torch.autocast(image.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
                     answer = self.answer(image, x, time, guides)
                 estimate = x - answer.float()
                 shares = estimate.clamp(min=1e-6)

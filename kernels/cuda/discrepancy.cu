@@ -10,8 +10,7 @@ namespace {
 
 using formulas::DiscrepancyList;
 
-/// Also the threads of a team: each carries one class's gradient.
-constexpr std::int64_t most_classes = block_threads;
+constexpr std::int64_t most_classes = 256;
 
 struct Inputs {
     Floats shares;
@@ -162,13 +161,20 @@ struct CountMembers {
     }
 };
 
+/// How pairs of a row enter T, and the pull on the row's share: by the kind of the other member, times its
+/// count.
+struct PairFactors {
+    double share = 0, target = 0, pull_share = 0, pull_target = 0;
+};
+
 /// Row i of a group's pairs: its part of T, and for a share the gradient of T, both times the group's weight.
+/// A thread meets every 256th member and carries a few classes of the gradient; more classes take further
+/// rounds.
 struct MeetAll {
     static constexpr int threads = block_threads;
+    static constexpr int slab = 8;  ///< classes per round
     struct Shared {
-        double totals[block_threads];
-        float pulls[block_threads];
-        double gradient[block_threads];
+        double values[1 + slab][block_threads];
     };
     Members all;
     formulas::DiscrepancyKernel<float> kernel;
@@ -178,28 +184,16 @@ struct MeetAll {
     double* rows;              ///< [groups, slots + targets]
     double* gradients;         ///< [groups, slots, classes] or null
 
-    /// How a pair enters: T, and the pull on the row's share.
-    struct Weight {
-        double on_total, on_pull;
-    };
-    TERRANE_HOST_DEVICE Weight weight(const Members& members, const double* totals, std::int64_t row,
-                                      std::int64_t other) const {
-        const std::int64_t slots = members.places.slots;
-        const double n = totals[0], m = totals[1], count = static_cast<double>(members.counts[other]);
-        const bool unbiased = estimator == ops::KernelDiscrepancy::Estimator::unbiased;
-        if (row < slots && other < slots) {
-            if (count == 0 || (row == other && unbiased)) return {0, 0};
-            const double share = 1 / formulas::pair_count(estimator, n);
-            return {share, share};
-        }
-        // The cross term counts every share once, the pairs of shares each twice: its pull enters half as
-        // often.
-        if (row < slots) return {-2 * count / (n * m), -count / (n * m)};
-        if (other < slots) return {0, 0};
-        const double same = row == other && unbiased ? 1 : 0;
-        return {
-            static_cast<double>(members.counts[row]) * (count - same) / formulas::pair_count(estimator, m),
-            0};
+    TERRANE_HOST_DEVICE bool unbiased() const {
+        return estimator == ops::KernelDiscrepancy::Estimator::unbiased;
+    }
+    /// `count`: of the row. The cross term counts every share once, the pairs of shares each twice: its pull
+    /// enters half as often.
+    TERRANE_HOST_DEVICE PairFactors factors(bool is_share, const double* totals, double count) const {
+        const double n = totals[0], m = totals[1];
+        if (!is_share) return {0, count / formulas::pair_count(estimator, m), 0, 0};
+        const double share = 1 / formulas::pair_count(estimator, n), cross = 1 / (n * m);
+        return {share, -2 * cross, share, -cross};
     }
     /// Whether this rank adds up the row: its own shares; the targets, which all ranks know, once.
     TERRANE_HOST_DEVICE bool takes(const Members& members, const double* totals, std::int64_t group,
@@ -213,6 +207,13 @@ struct MeetAll {
         if (row < places.slots) return DiscrepancyList::Draw(places, *step, group, 0)(row) >= 0;
         return !places.global() || step->first_sample == step->pass_first;
     }
+    /// How often another member counts for the row. Shares that were drawn count once.
+    TERRANE_HOST_DEVICE double count_for(const Members& members, std::int64_t row, std::int64_t other) const {
+        const bool itself = row == other && unbiased();
+        const double count = static_cast<double>(members.counts[other]);
+        if (other < members.places.slots) return count == 0 || itself ? 0 : 1;
+        return itself ? count - 1 : count;
+    }
 
     template <typename Team>
     TERRANE_HOST_DEVICE void operator()(Team& team, std::int64_t index) const {
@@ -222,36 +223,47 @@ struct MeetAll {
         const std::int64_t slots = members.places.slots, classes = members.places.classes;
         const bool is_share = row < slots, taken = takes(members, totals, group, row);
         const bool pulls = is_share && gradients != nullptr;
-        team.each([&](int thread) { team.shared.totals[thread] = team.shared.gradient[thread] = 0; });
-        for (std::int64_t begin = 0; taken && begin < members.count(); begin += threads) {
+        const PairFactors own = factors(is_share, totals, static_cast<double>(members.counts[row]));
+        // A row of the targets meets targets only.
+        const std::int64_t first = is_share ? 0 : slots;
+        for (std::int64_t begin = 0; begin == 0 || (pulls && begin < classes); begin += slab) {
+            const std::int64_t end = begin + slab < classes ? begin + slab : classes;
             team.each([&](int thread) {
-                const std::int64_t other = begin + thread;
-                team.shared.pulls[thread] = 0;
-                if (other >= members.count()) return;
-                const Weight own = weight(members, totals, row, other);
-                if (own.on_total == 0) return;
-                const auto value = formulas::kernel_value(kernel, members.squared_distance(row, other));
-                team.shared.totals[thread] += own.on_total * static_cast<double>(value.value);
-                team.shared.pulls[thread] = static_cast<float>(2 * own.on_pull) * value.pull;
+                double total = 0, gradient[slab] = {};
+                for (std::int64_t other = first + thread; taken && other < members.count();
+                     other += threads) {
+                    const double count = count_for(members, row, other);
+                    if (count == 0) continue;
+                    const bool met_share = other < slots;
+                    const auto value = formulas::kernel_value(kernel, members.squared_distance(row, other));
+                    total += (met_share ? own.share : own.target) * count * static_cast<double>(value.value);
+                    if (!pulls) continue;
+                    const double weight = (met_share ? own.pull_share : own.pull_target) * count;
+                    const float pull = static_cast<float>(2 * weight) * value.pull;
+                    for (int k = 0; k < slab; ++k) {
+                        if (begin + k >= end) break;
+                        gradient[k] -=
+                            static_cast<double>(pull * (members.vectors[row * classes + begin + k] -
+                                                        members.vectors[other * classes + begin + k]));
+                    }
+                }
+                team.shared.values[0][thread] = total;
+                for (int k = 0; k < slab; ++k) team.shared.values[1 + k][thread] = gradient[k];
             });
-            if (!pulls) continue;
+            for (int half = threads / 2; half > 0; half /= 2) {
+                team.each([&](int thread) {
+                    if (thread >= half) return;
+                    for (auto& values : team.shared.values) values[thread] += values[thread + half];
+                });
+            }
             team.each([&](int thread) {
-                if (thread >= classes) return;
-                for (std::int64_t i = 0; i < threads && begin + i < members.count(); ++i) {
-                    team.shared.gradient[thread] -= static_cast<double>(
-                        team.shared.pulls[i] * (members.vectors[row * classes + thread] -
-                                                members.vectors[(begin + i) * classes + thread]));
+                if (thread == 0 && begin == 0) rows[index] = members.list[0] * team.shared.values[0][0];
+                if (pulls && begin + thread < end) {
+                    gradients[(group * slots + row) * classes + begin + thread] =
+                        members.list[0] * team.shared.values[1 + thread][0];
                 }
             });
         }
-        team.sum(team.shared.totals);
-        team.each([&](int thread) {
-            if (thread == 0) rows[index] = members.list[0] * team.shared.totals[0];
-            if (pulls && thread < classes) {
-                gradients[(group * slots + row) * classes + thread] =
-                    members.list[0] * team.shared.gradient[thread];
-            }
-        });
     }
 };
 

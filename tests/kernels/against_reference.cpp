@@ -1,4 +1,5 @@
 // Any backend against the reference in double, over the whole case table.
+#include <cstdio>
 #include <cstdlib>
 
 #include "kernels/candidate.hpp"
@@ -65,6 +66,11 @@ void for_each_case(Check check) {
 }
 
 }  // namespace
+
+// For who runs each case in a process of its own, as bench/gpu.py does.
+TEST_CASE("names of the op cases", "[.names]") {
+    for (const OpCase& one : selected_cases()) std::printf("case: %s\n", one.name.c_str());
+}
 
 TEST_CASE("small integers give exactly the reference's results where the arithmetic allows", "[cases]") {
     for_each_case([](device::Backend& backend, const OpCase& one, DType compute) {
