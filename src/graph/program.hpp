@@ -148,6 +148,7 @@ class Program {
     device::Buffer arena_, inputs_, persistent_, state_;
     std::vector<Slot> slots_;
     std::size_t slot_ = 0;  ///< that runs read
+    RecordedSteps changes_[2];  ///< what plans make of changed parameters: of all, of the trained ones
     device::Buffer kept_losses_;
     std::vector<TensorView> gradients_;
     std::vector<std::vector<TensorView>> sum_views_;  ///< per step
