@@ -187,14 +187,19 @@ struct DropoutPass {
         float values[width];
         source.template read<width>(first, values);
         const float kept = static_cast<float>(1 / (1 - probability));
-        for (int i = 0; i < width; ++i) {
-            const std::int64_t sample = (first + i) / per_sample, inside = (first + i) % per_sample;
-            const bool whole = kind == ops::DropoutKind::channel;
-            const bool keeps = formulas::dropout_keeps(
-                step->seed, stream, step->step, step->first_sample + sample, whole ? channels : per_sample,
-                whole ? inside % channels : inside, probability);
-            values[i] = keeps ? values[i] * kept : 0.0f;
+        bool keeps[width];
+        if (kind == ops::DropoutKind::element) {
+            // Samples lie one behind the other, here as in the count of draws.
+            formulas::dropout_keeps_each<width>(step->seed, stream, step->step,
+                                                step->first_sample * per_sample + first, probability, keeps);
+        } else {
+            for (int i = 0; i < width; ++i) {
+                keeps[i] = formulas::dropout_keeps(step->seed, stream, step->step,
+                                                   step->first_sample + (first + i) / per_sample, channels,
+                                                   (first + i) % channels, probability);
+            }
         }
+        for (int i = 0; i < width; ++i) values[i] = keeps[i] ? values[i] * kept : 0.0f;
         store<width>(target, first, values);
     }
 };

@@ -18,10 +18,10 @@ enum class AttentionInputs {
 ///   P = softmax over keys of (scale * Q K^T),  Y = drop(P) V,
 /// Output: Y, shaped as the queries with C channels.
 /// Dropout on P (training only) zeroes a probability and scales the rest by 1 / (1 - dropout); the draw of
-/// global sample g, head a, query i, key j is Philox(seed, stream ^ step, ((g * heads + a) * Tq + i) * Tk +
-/// j). Backward, with M the dropout factors: dV = (P M)^T dY; dP = (dY V^T) M; dS = scale * P * (dP - sum_j P
-/// dP); dQ = dS K; dK = dS^T Q. P is not saved but computed again, block of queries by block; fused kernels
-/// read Y instead of the sums over P dP.
+/// global sample g, head a, query i, key j is that of element ((g * heads + a) * Tq + i) * Tk + j, see
+/// Dropout. Backward, with M the dropout factors: dV = (P M)^T dY; dP = (dY V^T) M; dS = scale * P * (dP -
+/// sum_j P dP); dQ = dS K; dK = dS^T Q. P is not saved but computed again, block of queries by block; fused
+/// kernels read Y instead of the sums over P dP.
 struct Attention {
     std::int64_t heads = 1;
     AttentionInputs form = AttentionInputs::packed;

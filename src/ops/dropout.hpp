@@ -8,8 +8,9 @@ enum class DropoutKind { element, channel };
 
 /// Training: zeroes each element (or each whole channel of a sample) with the given probability and scales
 /// the rest by 1 / (1 - probability); inference: the identity. Input: x. Output: y. The draw of element e of
-/// global sample g is Philox(seed, stream ^ step, g * elements per sample + e): it depends neither on the
-/// rank that holds the sample nor on the device. Backward draws again and stores nothing.
+/// global sample g, with i = g * elements per sample + e, is word i % 4 of Philox(seed, stream ^ step, i /
+/// 4): it depends neither on the rank that holds the sample nor on the device. Backward draws again and
+/// stores nothing.
 struct Dropout {
     double probability = 0.1;
     DropoutKind kind = DropoutKind::element;
