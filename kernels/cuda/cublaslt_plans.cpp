@@ -1,171 +1,11 @@
 // Linear layers and products of activations by cuBLASLt.
-#include <cublasLt.h>
-
-#include "cuda/libraries.hpp"
+#include "cuda/cublaslt_product.hpp"
 #include "cuda/parameter_kernels.hpp"
 #include "cuda/plan.hpp"
-#include "cuda/runtime.hpp"
 
 namespace terrane::cuda {
 
 namespace {
-
-void check_blas(cublasStatus_t status, const char* call) {
-    if (status == CUBLAS_STATUS_SUCCESS) return;
-    if (status == CUBLAS_STATUS_ALLOC_FAILED) {
-        throw Error(ExitCode::device_unavailable, 710, fmt::format("GPU memory is short: {}.", call),
-                    "Use a smaller batch or crop; 'terrane inspect' prints the memory plan.");
-    }
-    throw Error(
-        ExitCode::device_unavailable, 714,
-        fmt::format("cuBLASLt call {} failed: {}.", call, cublasLtGetStatusName(status)),
-        "See the driver's log (dmesg, nvidia-smi -q); after a device fault the process must be restarted.");
-}
-
-}  // namespace
-
-#define TERRANE_BLAS_CHECK(call) check_blas((call), #call)
-
-class Products {
-  public:
-    Products(Queue stream, const Float32Products& products) : queue(stream), float32(products) {
-        TERRANE_BLAS_CHECK(cublasLtCreate(&handle));
-    }
-    ~Products() { static_cast<void>(cublasLtDestroy(handle)); }
-    Products(const Products&) = delete;
-    Products& operator=(const Products&) = delete;
-
-    Queue queue;
-    const Float32Products& float32;
-    cublasLtHandle_t handle = nullptr;
-};
-
-namespace {
-
-constexpr std::size_t most_workspace = std::size_t{32} << 20;
-
-cudaDataType_t type_of(DType dtype) {
-    if (dtype == DType::bf16) return CUDA_R_16BF;
-    return dtype == DType::f16 ? CUDA_R_16F : CUDA_R_32F;
-}
-
-/// How a factor of a product lies in memory: as it enters, or transposed.
-enum class Stored { plain, transposed };
-
-/// result [rows, columns] = factor * x [rows, depth] * y [depth, columns], row-major, `batch` times.
-struct ProductShape {
-    std::int64_t rows, columns, depth, batch = 1;
-    Stored x = Stored::plain, y = Stored::plain;
-    DType in = DType::f32, out = DType::f32;
-    /// What comes with the product: a bias per column that is added to the result, or the sums of x's rows
-    /// over the depth, i.e. of a gradient over the positions. Of type `out`.
-    enum class Vector { none, bias, row_sums } vector = Vector::none;
-};
-
-/// One product made ready. cuBLASLt counts columns first, so it is asked for the transposed result: y's part
-/// comes first.
-class Product {
-  public:
-    Product(const std::shared_ptr<Products>& products, const ProductShape& shape) : products_(products) {
-        const bool tf32 = shape.in == DType::f32 && products->float32 == Float32Products::tf32;
-        TERRANE_BLAS_CHECK(cublasLtMatmulDescCreate(
-            &operation_, tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F, CUDA_R_32F));
-        set_operation(CUBLASLT_MATMUL_DESC_TRANSA, shape.y == Stored::plain ? CUBLAS_OP_N : CUBLAS_OP_T);
-        set_operation(CUBLASLT_MATMUL_DESC_TRANSB, shape.x == Stored::plain ? CUBLAS_OP_N : CUBLAS_OP_T);
-        if (shape.vector != ProductShape::Vector::none) {
-            // x comes second, as cuBLASLt's B.
-            const cublasLtEpilogue_t epilogue = shape.vector == ProductShape::Vector::bias
-                                                    ? CUBLASLT_EPILOGUE_BIAS
-                                                    : CUBLASLT_EPILOGUE_BGRADB;
-            TERRANE_BLAS_CHECK(cublasLtMatmulDescSetAttribute(operation_, CUBLASLT_MATMUL_DESC_EPILOGUE,
-                                                              &epilogue, sizeof(epilogue)));
-        }
-        y_ = layout(type_of(shape.in), shape.depth, shape.columns, shape.y, shape.batch);
-        x_ = layout(type_of(shape.in), shape.rows, shape.depth, shape.x, shape.batch);
-        result_ = layout(type_of(shape.out), shape.rows, shape.columns, Stored::plain, shape.batch);
-        choose();
-    }
-    ~Product() {
-        for (cublasLtMatrixLayout_t layout : {x_, y_, result_}) {
-            if (layout != nullptr) static_cast<void>(cublasLtMatrixLayoutDestroy(layout));
-        }
-        if (operation_ != nullptr) static_cast<void>(cublasLtMatmulDescDestroy(operation_));
-    }
-    Product(const Product&) = delete;
-    Product& operator=(const Product&) = delete;
-
-    bool is_possible() const { return possible_; }
-    std::size_t workspace() const { return workspace_; }
-
-    /// result = factor * x y + kept * result (+ bias). `vector`: the bias, or where the row sums go.
-    void run(const void* x, const void* y, void* result, float factor, float kept, const void* vector,
-             std::byte* workspace) {
-        if (vector != nullptr) {
-            TERRANE_BLAS_CHECK(cublasLtMatmulDescSetAttribute(operation_, CUBLASLT_MATMUL_DESC_BIAS_POINTER,
-                                                              &vector, sizeof(vector)));
-        }
-        TERRANE_BLAS_CHECK(cublasLtMatmul(products_->handle, operation_, &factor, y, y_, x, x_, &kept, result,
-                                          result_, result, result_, &algorithm_, workspace, workspace_,
-                                          products_->queue.stream));
-    }
-
-  private:
-    void set_operation(cublasLtMatmulDescAttributes_t attribute, cublasOperation_t value) {
-        TERRANE_BLAS_CHECK(cublasLtMatmulDescSetAttribute(operation_, attribute, &value, sizeof(value)));
-    }
-
-    /// A row-major [rows, columns], or its transposed, in cuBLASLt's words.
-    static cublasLtMatrixLayout_t layout(cudaDataType_t type, std::int64_t rows, std::int64_t columns,
-                                         Stored stored, std::int64_t batch) {
-        const std::int64_t across = stored == Stored::plain ? columns : rows;
-        const std::int64_t down = stored == Stored::plain ? rows : columns;
-        cublasLtMatrixLayout_t layout = nullptr;
-        TERRANE_BLAS_CHECK(cublasLtMatrixLayoutCreate(&layout, type, static_cast<std::uint64_t>(across),
-                                                      static_cast<std::uint64_t>(down), across));
-        const auto count = static_cast<std::int32_t>(batch);
-        const std::int64_t stride = rows * columns;
-        TERRANE_BLAS_CHECK(cublasLtMatrixLayoutSetAttribute(layout, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT,
-                                                            &count, sizeof(count)));
-        TERRANE_BLAS_CHECK(cublasLtMatrixLayoutSetAttribute(
-            layout, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, &stride, sizeof(stride)));
-        return layout;
-    }
-
-    /// The heuristic's first choice whose sums have a fixed order.
-    void choose() {
-        cublasLtMatmulPreference_t preference = nullptr;
-        TERRANE_BLAS_CHECK(cublasLtMatmulPreferenceCreate(&preference));
-        const auto set = [&](cublasLtMatmulPreferenceAttributes_t attribute, auto value) {
-            TERRANE_BLAS_CHECK(
-                cublasLtMatmulPreferenceSetAttribute(preference, attribute, &value, sizeof(value)));
-        };
-        set(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, std::uint64_t{most_workspace});
-        set(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
-            std::uint32_t{CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE});
-        for (const auto attribute :
-             {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
-              CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES}) {
-            set(attribute, std::uint32_t{16});
-        }
-        cublasLtMatmulHeuristicResult_t result{};
-        int found = 0;
-        const cublasStatus_t status = cublasLtMatmulAlgoGetHeuristic(
-            products_->handle, operation_, y_, x_, result_, result_, preference, 1, &result, &found);
-        static_cast<void>(cublasLtMatmulPreferenceDestroy(preference));
-        if (status == CUBLAS_STATUS_NOT_SUPPORTED || found == 0) return;
-        TERRANE_BLAS_CHECK(status);
-        possible_ = true;
-        algorithm_ = result.algo;
-        workspace_ = result.workspaceSize;
-    }
-
-    std::shared_ptr<Products> products_;
-    cublasLtMatmulDesc_t operation_ = nullptr;
-    cublasLtMatrixLayout_t x_ = nullptr, y_ = nullptr, result_ = nullptr;
-    cublasLtMatmulAlgo_t algorithm_{};
-    std::size_t workspace_ = 0;
-    bool possible_ = false;
-};
 
 bool is_taken(const device::PlanRequest& request, std::string& reason) {
     const DType dtype = request.descriptor.inputs[0].dtype;
@@ -380,10 +220,6 @@ std::unique_ptr<device::OpPlan> if_possible(std::unique_ptr<Plan> plan, std::str
 }
 
 }  // namespace
-
-std::shared_ptr<Products> make_products(Queue queue, const Float32Products& float32) {
-    return std::make_shared<Products>(queue, float32);
-}
 
 std::unique_ptr<device::OpPlan> make_product_plan(const ops::Linear&, const device::PlanRequest& request,
                                                   const std::shared_ptr<Products>& products,

@@ -1,6 +1,7 @@
 #include "cuda/libraries.hpp"
 
 #include "base/error.hpp"
+#include "cuda/attention_by_products.hpp"
 
 namespace terrane::cuda {
 
@@ -19,6 +20,11 @@ std::unique_ptr<device::OpPlan> Libraries::make_plan(const device::PlanRequest& 
         if (!products_) products_ = make_products(queue_, float32_);
         return offer("cublaslt", make_product_plan(op, request, products_, reason));
     };
+    const auto by_products = [&](const ops::Attention& op) {
+        if (!products_) products_ = make_products(queue_, float32_);
+        const auto make = [&](const ProductShape& shape) { return make_batched_product(shape, products_); };
+        return offer("products", make_attention_by_products(op, request, queue_, make, reason));
+    };
     const auto dnn = [&](const auto& op, auto make) {
         if (!cudnn_) cudnn_ = make_cudnn(queue_, device_name_, choices_, float32_);
         return offer("cudnn", make(op, request, cudnn_, reason));
@@ -29,7 +35,10 @@ std::unique_ptr<device::OpPlan> Libraries::make_plan(const device::PlanRequest& 
     const ops::Op& op = request.descriptor.op;
     if (const auto* linear = std::get_if<ops::Linear>(&op)) return blas(*linear);
     if (const auto* product = std::get_if<ops::MatMul>(&op)) return blas(*product);
-    if (const auto* attention = std::get_if<ops::Attention>(&op)) return dnn(*attention, make_attention_plan);
+    if (const auto* attention = std::get_if<ops::Attention>(&op)) {
+        if (auto plan = dnn(*attention, make_attention_plan)) return plan;
+        return by_products(*attention);
+    }
     if (const auto* plain = std::get_if<ops::Convolution>(&op)) return dnn(*plain, convolution);
     if (const auto* transposed = std::get_if<ops::TransposedConvolution>(&op)) {
         return dnn(*transposed, convolution);

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "cuda/engine_choices.hpp"
+#include "cuda/product_shape.hpp"
 #include "cuda/queue.hpp"
 #include "device/backend.hpp"
 
@@ -35,8 +36,13 @@ class Libraries {
     Float32Products float32_ = Float32Products::exact;
 };
 
-// By cublaslt_plans.cpp.
+// By cublaslt_product.cpp.
 std::shared_ptr<Products> make_products(Queue queue, const Float32Products& float32);
+/// Null if cuBLASLt has no algorithm with sums of a fixed order.
+std::unique_ptr<BatchedProduct> make_batched_product(const ProductShape& shape,
+                                                     const std::shared_ptr<Products>& products);
+
+// By cublaslt_plans.cpp.
 std::unique_ptr<device::OpPlan> make_product_plan(const ops::Linear& op, const device::PlanRequest& request,
                                                   const std::shared_ptr<Products>& products,
                                                   std::string& reason);
