@@ -135,7 +135,7 @@ class BoundaryPlan final : public SlopeMapPlan<T, ops::Boundary> {
 
 std::unique_ptr<device::OpPlan> make_kernels(const ops::Boundary& op, const device::PlanRequest& request,
                                              Queue queue) {
-    if (request.descriptor.inputs[0].shape.channels() > most_classes) return nullptr;
+    if (!has_class_kernels(request)) return nullptr;
     return make_typed<BoundaryPlan>(op, request, queue);
 }
 

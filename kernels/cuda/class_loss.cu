@@ -1,5 +1,5 @@
 // The losses that are sums over pixels, and the class maps of inference.
-#include "cuda/class_maps.hpp"
+#include "cuda/class_plan.hpp"
 
 namespace terrane::cuda {
 
@@ -8,27 +8,29 @@ namespace {
 struct CrossEntropy {
     const float* weights;
     std::int64_t classes;
-    double smoothing;
+    formulas::CrossEntropyTerms<float> shares;  ///< without the sum of weights
     float loss_weight;
 
-    TERRANE_HOST_DEVICE formulas::CrossEntropyTerms<float> terms() const {
+    /// Of the classes' weights, where it matters.
+    TERRANE_HOST_DEVICE float weight_sum() const {
         double sum = 0;
-        for (std::int64_t c = 0; smoothing > 0 && c < classes; ++c) sum += static_cast<double>(weights[c]);
-        return formulas::cross_entropy_terms<float>(smoothing, sum, classes);
+        for (std::int64_t c = 0; shares.class_share > 0 && c < classes; ++c)
+            sum += static_cast<double>(weights[c]);
+        return static_cast<float>(sum);
     }
     TERRANE_HOST_DEVICE float weight(std::int64_t label) const { return weights[label]; }
     TERRANE_HOST_DEVICE float loss(const float* logits, const formulas::SoftmaxNormaliser<float>& normaliser,
                                    std::int64_t label) const {
-        return formulas::cross_entropy_loss(logits, classes, label, weights, terms(), normaliser);
+        return formulas::cross_entropy_loss(logits, classes, label, weights, shares, normaliser);
     }
     TERRANE_HOST_DEVICE float prepare(const float*, const formulas::SoftmaxNormaliser<float>&, std::int64_t,
                                       std::int64_t) const {
-        return 0;
+        return weight_sum();
     }
     TERRANE_HOST_DEVICE float slope(const PixelTerms& pixel, float logit, std::int64_t label, std::int64_t,
                                     std::int64_t c) const {
-        return loss_weight *
-               formulas::cross_entropy_slope(logit, c, label, weights, terms(), pixel.normaliser);
+        const formulas::CrossEntropyTerms<float> terms{shares.target_share, shares.class_share, pixel.own};
+        return loss_weight * formulas::cross_entropy_slope(logit, c, label, weights, terms, pixel.normaliser);
     }
 };
 
@@ -136,7 +138,8 @@ class PixelLossPlan final : public ClassPlan<T, Op> {
   private:
     using Inputs = std::span<const TensorView>;
     auto pixel_loss(const ops::CrossEntropy& op, Inputs inputs) const {
-        return CrossEntropy{inputs[2].as<float>(), this->classes_, op.label_smoothing,
+        return CrossEntropy{inputs[2].as<float>(), this->classes_,
+                            formulas::cross_entropy_terms<float>(op.label_smoothing, 0, this->classes_),
                             static_cast<float>(op.loss_weight)};
     }
     auto pixel_loss(const ops::Focal& op, Inputs inputs) const {
@@ -208,16 +211,9 @@ class ClassifyPlan final : public KernelPlan<ops::Classify> {
     using KernelPlan::KernelPlan;
 
     void forward(const device::ForwardArguments& arguments) override {
-        const Shape& logits = input_shape(0);
-        const ClassMaps<T> maps{arguments.inputs[0].as<T>(),
-                                arguments.inputs[1].as<std::uint8_t>(),
-                                logits.batch(),
-                                logits.height(),
-                                logits.width(),
-                                logits.channels(),
-                                output_shape()[1],
-                                output_shape()[2],
-                                op_.corners};
+        ClassMaps<T> maps(input_shape(0), output_shape()[1], output_shape()[2], op_.corners);
+        maps.logits = arguments.inputs[0].as<T>();
+        maps.labels = arguments.inputs[1].as<std::uint8_t>();
         const std::int64_t chunks = (maps.pixels() + ClassifyChunk<T>::chunk - 1) / ClassifyChunk<T>::chunk;
         launch_teams(queue_, chunks,
                      ClassifyChunk<T>{maps, arguments.inputs[2].as<std::int64_t>(),
@@ -246,39 +242,35 @@ class SoftmaxPlan final : public KernelPlan<ops::Softmax> {
     using KernelPlan::KernelPlan;
 
     void forward(const device::ForwardArguments& arguments) override {
-        const Shape& logits = input_shape(0);
-        const ClassMaps<T> maps{
-            arguments.inputs[0].as<T>(), nullptr,    logits.batch(), logits.height(), logits.width(),
-            logits.channels(),           op_.height, op_.width,      op_.corners};
+        ClassMaps<T> maps(input_shape(0), op_.height, op_.width, op_.corners);
+        maps.logits = arguments.inputs[0].as<T>();
         launch(queue_, maps.pixels(), SoftmaxPixel<T>{maps, arguments.outputs[0].as<float>()});
     }
 };
-
-bool has_few_classes(const device::PlanRequest& request) {
-    return request.descriptor.inputs[0].shape.channels() <= most_classes;
-}
 
 }  // namespace
 
 std::unique_ptr<device::OpPlan> make_kernels(const ops::CrossEntropy& op, const device::PlanRequest& request,
                                              Queue queue) {
-    return has_few_classes(request) ? make_typed<CrossEntropyPlan>(op, request, queue) : nullptr;
+    return has_class_kernels(request) ? make_typed<CrossEntropyPlan>(op, request, queue) : nullptr;
 }
 std::unique_ptr<device::OpPlan> make_kernels(const ops::Focal& op, const device::PlanRequest& request,
                                              Queue queue) {
-    return has_few_classes(request) ? make_typed<FocalPlan>(op, request, queue) : nullptr;
+    return has_class_kernels(request) ? make_typed<FocalPlan>(op, request, queue) : nullptr;
 }
 std::unique_ptr<device::OpPlan> make_kernels(const ops::DistanceEntropy& op,
                                              const device::PlanRequest& request, Queue queue) {
-    return has_few_classes(request) ? make_typed<DistanceEntropyPlan>(op, request, queue) : nullptr;
+    return has_class_kernels(request) ? make_typed<DistanceEntropyPlan>(op, request, queue) : nullptr;
 }
 std::unique_ptr<device::OpPlan> make_kernels(const ops::Classify& op, const device::PlanRequest& request,
                                              Queue queue) {
-    return has_few_classes(request) ? make_typed<ClassifyPlan>(op, request, queue) : nullptr;
+    return has_class_kernels(request) ? make_typed<ClassifyPlan>(op, request, queue) : nullptr;
 }
 std::unique_ptr<device::OpPlan> make_kernels(const ops::Softmax& op, const device::PlanRequest& request,
                                              Queue queue) {
-    return has_few_classes(request) ? make_typed<SoftmaxPlan>(op, request, queue) : nullptr;
+    return has_class_kernels(request.descriptor.inputs[0].shape, op.height, op.width)
+               ? make_typed<SoftmaxPlan>(op, request, queue)
+               : nullptr;
 }
 
 }  // namespace terrane::cuda

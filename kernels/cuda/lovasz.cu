@@ -335,9 +335,7 @@ class LovaszPlan final : public SlopeMapPlan<T, ops::Lovasz> {
 
 std::unique_ptr<device::OpPlan> make_kernels(const ops::Lovasz& op, const device::PlanRequest& request,
                                              Queue queue) {
-    const std::vector<TensorSpec>& inputs = request.descriptor.inputs;
-    if (inputs[0].shape.channels() > most_classes || inputs[1].shape.elements() > INT64_C(0xffffffff))
-        return nullptr;
+    if (!has_class_kernels(request)) return nullptr;
     return make_typed<LovaszPlan>(op, request, queue);
 }
 

@@ -1,5 +1,5 @@
 // Dice and Tversky: sums per class, then one score per class of the batch or of each image.
-#include "cuda/class_maps.hpp"
+#include "cuda/class_plan.hpp"
 
 namespace terrane::cuda {
 
@@ -185,12 +185,12 @@ using TverskyPlan = OverlapPlan<T, ops::Tversky>;
 
 std::unique_ptr<device::OpPlan> make_kernels(const ops::Dice& op, const device::PlanRequest& request,
                                              Queue queue) {
-    if (request.descriptor.inputs[0].shape.channels() > most_classes) return nullptr;
+    if (!has_class_kernels(request)) return nullptr;
     return make_typed<DicePlan>(op, request, queue);
 }
 std::unique_ptr<device::OpPlan> make_kernels(const ops::Tversky& op, const device::PlanRequest& request,
                                              Queue queue) {
-    if (request.descriptor.inputs[0].shape.channels() > most_classes) return nullptr;
+    if (!has_class_kernels(request)) return nullptr;
     return make_typed<TverskyPlan>(op, request, queue);
 }
 

@@ -1,6 +1,6 @@
 // The localization rectification loss: blocks of queries meet all keys of their sample, one sample after
 // another, so that memory does not grow with the batch. Backward computes the similarities anew.
-#include "cuda/class_maps.hpp"
+#include "cuda/class_plan.hpp"
 #include "cuda/tile_product.hpp"
 #include "formulas/rectification.hpp"
 

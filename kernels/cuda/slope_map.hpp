@@ -1,6 +1,6 @@
 #pragma once
 
-#include "cuda/class_maps.hpp"
+#include "cuda/class_plan.hpp"
 
 namespace terrane::cuda {
 
