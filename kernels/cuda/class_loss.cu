@@ -94,7 +94,8 @@ struct EntropyLoss {
     }
 };
 
-template <typename T, typename Loss>
+/// few: at most class_chunk classes.
+template <typename T, typename Loss, bool few>
 struct LossSums {
     static constexpr int sums = 2;
     ClassMaps<T> maps;
@@ -103,10 +104,19 @@ struct LossSums {
 
     TERRANE_HOST_DEVICE void add(std::int64_t, std::int64_t place, double (&own)[2]) const {
         if (!maps.is_valid(place)) return;
-        float logits[most_classes];
-        maps.read(place, logits);
-        const auto normaliser = formulas::softmax_normaliser(logits, maps.classes);
-        const std::int64_t label = maps.label(place);
+        if constexpr (few) {
+            float logits[class_chunk];
+            read_few(maps, maps.taps(place), logits);
+            add_pixel(logits, formulas::softmax_normaliser(logits, class_chunk), maps.label(place), own);
+        } else {
+            float logits[most_classes];
+            maps.read(place, logits);
+            add_pixel(logits, formulas::softmax_normaliser(logits, maps.classes), maps.label(place), own);
+        }
+    }
+    TERRANE_HOST_DEVICE void add_pixel(const float* logits,
+                                       const formulas::SoftmaxNormaliser<float>& normaliser,
+                                       std::int64_t label, double (&own)[2]) const {
         own[0] += static_cast<double>(loss.loss(logits, normaliser, label));
         own[1] += static_cast<double>(loss.weight(label));
     }
@@ -127,9 +137,11 @@ class PixelLossPlan final : public ClassPlan<T, Op> {
 
     void forward(const device::ForwardArguments& arguments) override {
         if (this->takes_share(arguments)) return;
-        const auto loss = pixel_loss(this->op_, arguments.inputs);
-        launch_sums(this->queue_, this->sums_, reinterpret_cast<double*>(arguments.workspace),
-                    LossSums<T, decltype(loss)>{this->maps(arguments.inputs), loss, this->totals(arguments)});
+        if (this->classes_ <= class_chunk) {
+            add_up<true>(arguments, pixel_loss(this->op_, arguments.inputs));
+        } else {
+            add_up<false>(arguments, pixel_loss(this->op_, arguments.inputs));
+        }
     }
     void backward(const device::BackwardArguments& arguments) override {
         this->gather(arguments, pixel_loss(this->op_, arguments.inputs));
@@ -137,6 +149,11 @@ class PixelLossPlan final : public ClassPlan<T, Op> {
 
   private:
     using Inputs = std::span<const TensorView>;
+    template <bool few, typename Loss>
+    void add_up(const device::ForwardArguments& arguments, const Loss& loss) const {
+        launch_sums(this->queue_, this->sums_, reinterpret_cast<double*>(arguments.workspace),
+                    LossSums<T, Loss, few>{this->maps(arguments.inputs), loss, this->totals(arguments)});
+    }
     auto pixel_loss(const ops::CrossEntropy& op, Inputs inputs) const {
         return CrossEntropy{inputs[2].as<float>(), this->classes_,
                             formulas::cross_entropy_terms<float>(op.label_smoothing, 0, this->classes_),

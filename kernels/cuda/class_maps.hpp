@@ -1,11 +1,14 @@
 #pragma once
 
+#include <limits>
+
 #include "cuda/plans.hpp"
 #include "cuda/resized_axis.hpp"
 #include "cuda/sums.hpp"
 #include "formulas/class_loss.hpp"
 
-/// Logits read at the labels' resolution, and how a gradient there becomes one of the logits.
+/// Logits read at the labels' resolution, and how a gradient there becomes one
+/// of the logits.
 namespace terrane::cuda {
 
 /// A thread keeps the logits of a pixel in its own memory.
@@ -14,13 +17,16 @@ inline constexpr std::int64_t most_classes = 256;
 /// Where the logits of a label pixel are interpolated from.
 struct PixelTaps {
     formulas::Tap<float, int> row, column;
-    std::int64_t at00, at01, at10, at11;  ///< first elements of the four source pixels
+    std::int64_t at00, at01, at10,
+        at11;  ///< first elements of the four source pixels
 };
 
-/// What the bytes of a map mean: classes, or distances, of which 0 does not count.
+/// What the bytes of a map mean: classes, or distances, of which 0 does not
+/// count.
 enum class MapKind { labels, distances };
 
-/// Whether logits [n, rows, columns, classes] at a resolution of height x width have kernels.
+/// Whether logits [n, rows, columns, classes] at a resolution of height x width
+/// have kernels.
 inline bool has_class_kernels(const Shape& logits, std::int64_t height, std::int64_t width) {
     return logits.channels() <= most_classes && ResizedAxis::fits(logits.height(), height) &&
            ResizedAxis::fits(logits.width(), width) && logits.batch() * height * width < (INT64_C(1) << 31);
@@ -86,13 +92,29 @@ struct ClassMaps {
     }
 };
 
-/// What is found out once per label pixel: its softmax, and one number of the loss's own.
+/// Classes that a thread keeps in registers.
+inline constexpr int class_chunk = 8;
+
+/// The logits of a label pixel with at most class_chunk classes. Classes that
+/// do not exist have probability 0, so that loops over them have fixed ends.
+template <typename T>
+TERRANE_HOST_DEVICE inline void read_few(const ClassMaps<T>& maps, const PixelTaps& taps,
+                                         float (&logits)[class_chunk]) {
+    TERRANE_UNROLL
+    for (int c = 0; c < class_chunk; ++c) {
+        logits[c] = c < maps.classes ? maps.logit(taps, c) : -std::numeric_limits<float>::infinity();
+    }
+}
+
+/// What is found out once per label pixel: its softmax, and one number of the
+/// loss's own.
 struct PixelTerms {
     formulas::SoftmaxNormaliser<float> normaliser;
     float own = 0;
 };
 
-/// Loss: float prepare(const float* logits, const SoftmaxNormaliser<float>&, label, place) const.
+/// Loss: float prepare(const float* logits, const SoftmaxNormaliser<float>&,
+/// label, place) const.
 template <typename T, typename Loss>
 struct PreparePixel {
     ClassMaps<T> maps;

@@ -1,20 +1,17 @@
 #pragma once
 
-#include <limits>
-
 #include "cuda/class_maps.hpp"
 
-/// How a gradient at the labels' resolution becomes one of the logits: first along the columns, then along
-/// the rows.
+/// How a gradient at the labels' resolution becomes one of the logits: first
+/// along the columns, then along the rows.
 namespace terrane::cuda {
 
-/// Classes whose slopes a team holds at once.
-inline constexpr int class_chunk = 8;
-
-/// One segment of source columns in one row of labels: each label pixel that reads them is evaluated once, by
-/// a thread; then the pixels' slopes are added up per source column and class, in the order of the pixels.
-/// Loss: float slope(const PixelTerms&, float logit, label, place, c) const, and what PreparePixel asks for.
-/// few: at most class_chunk classes; then a pixel's logits stay in registers.
+/// One segment of source columns in one row of labels: each label pixel that
+/// reads them is evaluated once, by a thread; then the pixels' slopes are added
+/// up per source column and class, in the order of the pixels. Loss: float
+/// slope(const PixelTerms&, float logit, label, place, c) const, and what
+/// PreparePixel asks for. few: at most class_chunk classes; then a pixel's
+/// logits stay in registers.
 template <typename T, typename Loss, bool few>
 struct CollapseLabelColumns {
     static constexpr int threads = block_threads;
@@ -23,7 +20,8 @@ struct CollapseLabelColumns {
         int index0[threads], index1[threads];                    ///< what a label column reads
         float weight0[threads], weight1[threads];                ///< and how
         float maximum[threads], log_sum[threads], own[threads];  ///< PixelTerms
-        int begins[threads], ends[threads];                      ///< label columns that read a source column
+        int begins[threads],
+            ends[threads];  ///< label columns that read a source column
     };
     ClassMaps<T> maps;
     Loss loss;
@@ -72,7 +70,8 @@ struct CollapseLabelColumns {
     }
 
   private:
-    /// Leaves the tap of a label column and the pixel's slopes of the classes from c on.
+    /// Leaves the tap of a label column and the pixel's slopes of the classes
+    /// from c on.
     TERRANE_HOST_DEVICE void evaluate(Shared& shared, int thread, int line, int n,
                                       const formulas::Tap<float, int>& row, int column, int c) const {
         const formulas::Tap<float, int> own = maps.columns.tap(column);
@@ -89,12 +88,8 @@ struct CollapseLabelColumns {
         const PixelTaps taps = maps.taps(n, row, own);
         const std::int64_t label = maps.label(place);
         if constexpr (few) {
-            // Classes that do not exist have probability 0, so that all loops have fixed ends.
             float logits[class_chunk];
-            TERRANE_UNROLL
-            for (int k = 0; k < class_chunk; ++k) {
-                logits[k] = k < classes ? maps.logit(taps, k) : -std::numeric_limits<float>::infinity();
-            }
+            read_few(maps, taps, logits);
             PixelTerms terms;
             terms.normaliser = formulas::softmax_normaliser(logits, class_chunk);
             terms.own = loss.prepare(logits, terms.normaliser, label, place);
@@ -167,8 +162,8 @@ class LogitGather {
                          maps, loss, Divisor(segments_), segment_columns_,
                          Divisor(std::min<std::int64_t>(classes_, class_chunk)), partial});
     }
-    /// Whether every segment of so many source columns is read by no more label columns than a team has
-    /// threads.
+    /// Whether every segment of so many source columns is read by no more label
+    /// columns than a team has threads.
     bool fits_team(int count) const {
         for (int first = 0; first < columns_.in; first += count) {
             const int last = std::min(first + count, columns_.in) - 1;
