@@ -110,17 +110,16 @@ struct Probabilities {
             }
             const std::uint64_t seed = dropout.step->seed;
             const std::int64_t step = dropout.step->step, sample = dropout.step->first_sample + place.sample;
-            const std::int64_t elements = rows.heads * rows.queries * rows.keys;
-            const std::int64_t first = place.of_sample * rows.keys;
+            const std::int64_t first =
+                sample * rows.heads * rows.queries * rows.keys + place.of_sample * rows.keys;
             std::uint8_t* const mask =
                 kept == nullptr ? nullptr : kept + place.of_all * (rows.leading / keys_per_pack);
             const auto draw = [&](std::int64_t j) {
+                bool keeps[width];
+                formulas::dropout_keeps_each<width>(seed, dropout.stream, step, first + j, dropout.probability,
+                                                    keeps);
                 unsigned bits = 0;
-                for (int k = 0; k < width; ++k) {
-                    const bool keeps = formulas::dropout_keeps(seed, dropout.stream, step, sample, elements,
-                                                               first + j + k, dropout.probability);
-                    bits |= (keeps ? 1u : 0u) << k;
-                }
+                for (int k = 0; k < width; ++k) bits |= (keeps[k] ? 1u : 0u) << k;
                 if (mask != nullptr) mask[j / keys_per_pack] = static_cast<std::uint8_t>(bits);
                 return bits;
             };

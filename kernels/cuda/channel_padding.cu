@@ -19,7 +19,7 @@ struct Pad {
         for (int i = 0; i < width; ++i) {
             pack.values[i] = column + i < channels ? from[row * channels + column + i] : T(0.0f);
         }
-        *reinterpret_cast<Pack<T, width>*>(to + row * padded + column) = pack;
+        write_pack<width>(to + row * padded + column, pack);
     }
 };
 

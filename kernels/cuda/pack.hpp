@@ -19,10 +19,77 @@ struct alignas(sizeof(T) * width) Pack {
 template <typename T>
 inline constexpr int full_pack = 16 / static_cast<int>(sizeof(T));
 
+#ifdef __CUDA_ARCH__
+// Copying a pack is not enough: nvcc may take the copy apart into its elements, and a warp's store then takes several
+// times as long. Words of a built-in type that are stored by one instruction stay whole.
+template <int bytes>
+struct Words {
+    using Word = uint4;
+};
+template <>
+struct Words<8> {
+    using Word = uint2;
+};
+template <>
+struct Words<4> {
+    using Word = unsigned int;
+};
+template <>
+struct Words<2> {
+    using Word = unsigned short;
+};
+__device__ inline void store_word(uint4* to, const uint4& word) {
+    asm volatile("st.global.v4.u32 [%0], {%1, %2, %3, %4};" ::"l"(__cvta_generic_to_global(to)), "r"(word.x),
+                 "r"(word.y), "r"(word.z), "r"(word.w)
+                 : "memory");
+}
+__device__ inline void store_word(uint2* to, const uint2& word) {
+    asm volatile("st.global.v2.u32 [%0], {%1, %2};" ::"l"(__cvta_generic_to_global(to)), "r"(word.x), "r"(word.y)
+                 : "memory");
+}
+template <typename Word>
+__device__ inline void store_word(Word* to, const Word& word) {
+    *to = word;
+}
+#endif
+
+/// Reads the pack at `from`, which is aligned to its size, or to 16 bytes if that is less.
+template <int width, typename T>
+TERRANE_HOST_DEVICE inline Pack<T, width> read_pack(const T* from) {
+#ifdef __CUDA_ARCH__
+    constexpr int bytes = sizeof(T) * width;
+    using Word = typename Words<bytes>::Word;
+    constexpr int count = bytes / static_cast<int>(sizeof(Word));
+    static_assert(count * sizeof(Word) == bytes);
+    Word words[count];
+    for (int i = 0; i < count; ++i) words[i] = reinterpret_cast<const Word*>(from)[i];
+    Pack<T, width> pack;
+    memcpy(&pack, words, bytes);
+    return pack;
+#else
+    return *reinterpret_cast<const Pack<T, width>*>(from);
+#endif
+}
+
+/// Writes a pack to device memory (not to memory that threads share); aligned likewise.
+template <int width, typename T>
+TERRANE_HOST_DEVICE inline void write_pack(T* to, const Pack<T, width>& pack) {
+#ifdef __CUDA_ARCH__
+    constexpr int bytes = sizeof(T) * width;
+    using Word = typename Words<bytes>::Word;
+    constexpr int count = bytes / static_cast<int>(sizeof(Word));
+    Word words[count];
+    memcpy(words, &pack, bytes);
+    for (int i = 0; i < count; ++i) store_word(reinterpret_cast<Word*>(to) + i, words[i]);
+#else
+    *reinterpret_cast<Pack<T, width>*>(to) = pack;
+#endif
+}
+
 /// Reads `width` elements from `first` on, which is a multiple of width.
 template <int width, typename T>
 TERRANE_HOST_DEVICE inline void load(const T* from, std::int64_t first, float (&values)[width]) {
-    const Pack<T, width> pack = *reinterpret_cast<const Pack<T, width>*>(from + first);
+    const Pack<T, width> pack = read_pack<width>(from + first);
     for (int i = 0; i < width; ++i) values[i] = static_cast<float>(pack.values[i]);
 }
 
@@ -30,7 +97,7 @@ template <int width, typename T>
 TERRANE_HOST_DEVICE inline void store(T* to, std::int64_t first, const float (&values)[width]) {
     Pack<T, width> pack;
     for (int i = 0; i < width; ++i) pack.values[i] = T(values[i]);
-    *reinterpret_cast<Pack<T, width>*>(to + first) = pack;
+    write_pack<width>(to + first, pack);
 }
 
 /// Something of each of a pack of neighbouring channels, such as coefficients.

@@ -104,7 +104,7 @@ struct PoolForward {
             for (float& result : results) result /= count;
         }
         store<width>(y, site.to + c, results);
-        if (places != nullptr) *reinterpret_cast<Pack<std::uint8_t, width>*>(places + site.to + c) = found;
+        if (places != nullptr) write_pack<width>(places + site.to + c, found);
     }
 };
 
@@ -134,7 +134,7 @@ struct PoolBackward {
                 dy.template read<width>(at, gradients);
                 if (window.maximum) {
                     const int tap = row_tap + site.column + window.padding - q * window.stride;
-                    const auto found = *reinterpret_cast<const Pack<std::uint8_t, width>*>(places + at);
+                    const auto found = read_pack<width>(places + at);
                     for (int i = 0; i < width; ++i) sums[i] += found.values[i] == tap ? gradients[i] : 0.0f;
                 } else {
                     const int count =
