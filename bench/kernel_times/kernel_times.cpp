@@ -10,7 +10,7 @@
 #include <cupti.h>
 #include <cxxabi.h>
 
-#include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <map>
@@ -61,16 +61,6 @@ void CUPTIAPI give_buffer(std::uint8_t** buffer, std::size_t* bytes, std::size_t
     *most_records = 0;
 }
 
-void CUPTIAPI take_buffer(CUcontext, std::uint32_t, std::uint8_t* buffer, std::size_t, std::size_t valid) {
-    CUpti_Activity* record = nullptr;
-    while (cuptiActivityGetNextRecord(buffer, valid, &record) == CUPTI_SUCCESS) {
-        if (record->kind == CUPTI_ACTIVITY_KIND_CONCURRENT_KERNEL) {
-            add(*reinterpret_cast<const CUpti_ActivityKernel10*>(record));
-        }
-    }
-    std::free(buffer);
-}
-
 std::string demangled(const std::string& name) {
     int status = 0;
     const std::unique_ptr<char, void (*)(void*)> text(
@@ -87,12 +77,14 @@ std::string quoted(const std::string& text) {
     return result + '"';
 }
 
+/// What is known so far; every few seconds, so that a process that is killed leaves something, and at the
+/// end.
 void write_times() {
-    cuptiActivityFlushAll(CUPTI_ACTIVITY_FLAG_FLUSH_FORCED);
     const char* path = std::getenv("TERRANE_KERNEL_TIMES");
-    std::FILE* file = path == nullptr ? stderr : std::fopen(path, "w");
+    const std::string part = path == nullptr ? "" : std::string(path) + ".part";
+    std::FILE* file = path == nullptr ? stderr : std::fopen(part.c_str(), "w");
     if (file == nullptr) {
-        std::fprintf(stderr, "kernel_times: %s can't be written\n", path);
+        std::fprintf(stderr, "kernel_times: %s can't be written\n", part.c_str());
         return;
     }
     const std::lock_guard lock(guard);
@@ -111,8 +103,30 @@ void write_times() {
         comma = ",";
     }
     std::fputs("\n]}\n", file);
-    if (file != stderr && std::fclose(file) != 0)
+    if (file != stderr && (std::fclose(file) != 0 || std::rename(part.c_str(), path) != 0)) {
         std::fprintf(stderr, "kernel_times: %s can't be written\n", path);
+    }
+}
+
+void CUPTIAPI take_buffer(CUcontext, std::uint32_t, std::uint8_t* buffer, std::size_t, std::size_t valid) {
+    CUpti_Activity* record = nullptr;
+    while (cuptiActivityGetNextRecord(buffer, valid, &record) == CUPTI_SUCCESS) {
+        if (record->kind == CUPTI_ACTIVITY_KIND_CONCURRENT_KERNEL) {
+            add(*reinterpret_cast<const CUpti_ActivityKernel10*>(record));
+        }
+    }
+    std::free(buffer);
+    static auto written = std::chrono::steady_clock::now();
+    if (std::getenv("TERRANE_KERNEL_TIMES") != nullptr &&
+        std::chrono::steady_clock::now() - written > std::chrono::seconds(3)) {
+        written = std::chrono::steady_clock::now();
+        write_times();
+    }
+}
+
+void finish() {
+    cuptiActivityFlushAll(CUPTI_ACTIVITY_FLAG_FLUSH_FORCED);
+    write_times();
 }
 
 }  // namespace
@@ -124,6 +138,7 @@ extern "C" __attribute__((visibility("default"))) int InitializeInjection() {
         std::fputs("kernel_times: CUPTI can't record kernels here\n", stderr);
         return 0;
     }
-    std::atexit(write_times);
+    cuptiActivityFlushPeriod(1000);  // milliseconds
+    std::atexit(finish);
     return 1;
 }

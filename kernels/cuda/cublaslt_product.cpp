@@ -1,6 +1,7 @@
 #include "cuda/cublaslt_product.hpp"
 
 #include "base/error.hpp"
+#include "cuda/plan.hpp"
 #include "cuda/runtime.hpp"
 
 namespace terrane::cuda {
@@ -88,8 +89,8 @@ void Product::run(const void* x, const void* y, void* result, float factor, floa
                                                           &vector, sizeof(vector)));
     }
     TERRANE_BLAS_CHECK(cublasLtMatmul(products_->handle, operation_, &factor, y, y_, x, x_, &kept, result,
-                                      result_, result, result_, &algorithm_, workspace, workspace_,
-                                      products_->queue.stream));
+                                      result_, result, result_, &algorithm_, library_workspace(workspace),
+                                      workspace_, products_->queue.stream));
 }
 
 void Product::set_operation(cublasLtMatmulDescAttributes_t attribute, cublasOperation_t value) {

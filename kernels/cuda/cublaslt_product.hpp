@@ -3,6 +3,7 @@
 #include <cublasLt.h>
 
 #include "cuda/libraries.hpp"
+#include "cuda/plan.hpp"
 #include "cuda/product_shape.hpp"
 
 /// Products of matrices by cuBLASLt.
@@ -31,7 +32,7 @@ class Product {
 
     /// Whether cuBLASLt has an algorithm whose sums have a fixed order.
     bool is_possible() const { return possible_; }
-    std::size_t workspace() const { return workspace_; }
+    std::size_t workspace() const { return library_workspace(workspace_); }
 
     /// result = factor * x y + kept * result (+ bias). `vector`: the bias, or where the row sums go.
     void run(const void* x, const void* y, void* result, float factor, float kept, const void* vector,

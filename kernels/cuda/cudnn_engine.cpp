@@ -53,7 +53,8 @@ CudnnEngine::CudnnEngine(std::shared_ptr<Cudnn> shared, std::string purpose)
 }
 
 void CudnnEngine::run(Pointers pointers, std::byte* workspace) {
-    fe::error_t status = graph_.execute_plan_at_index(shared_->handle, pointers, workspace, index_);
+    fe::error_t status =
+        graph_.execute_plan_at_index(shared_->handle, pointers, library_workspace(workspace), index_);
     if (status.is_good()) return;
     throw Error(ExitCode::device_unavailable, 714,
                 fmt::format("cuDNN's {} ({}) failed: {}.", purpose_, name_, status.get_message()),

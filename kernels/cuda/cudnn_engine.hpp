@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "cuda/libraries.hpp"
+#include "cuda/plan.hpp"
 #include "cuda/runtime.hpp"
 
 /// What plans around cuDNN's graph API have in common: a graph is described once, then one of cuDNN's engines
@@ -50,7 +51,7 @@ class CudnnEngine {
 
     /// Why it can't run; empty if it can.
     const std::string& reason() const { return reason_; }
-    std::size_t workspace() const { return workspace_; }
+    std::size_t workspace() const { return library_workspace(workspace_); }
     const std::string& name() const { return name_; }
 
     /// Throws Error E0714 if cuDNN fails.

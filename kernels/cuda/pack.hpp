@@ -20,8 +20,8 @@ template <typename T>
 inline constexpr int full_pack = 16 / static_cast<int>(sizeof(T));
 
 #ifdef __CUDA_ARCH__
-// Copying a pack is not enough: nvcc may take the copy apart into its elements, and a warp's store then takes several
-// times as long. Words of a built-in type that are stored by one instruction stay whole.
+// Copying a pack is not enough: nvcc may take the copy apart into its elements, and a warp's store then takes
+// several times as long. Words of a built-in type that are stored by one instruction stay whole.
 template <int bytes>
 struct Words {
     using Word = uint4;
@@ -38,13 +38,18 @@ template <>
 struct Words<2> {
     using Word = unsigned short;
 };
+template <>
+struct Words<1> {
+    using Word = unsigned char;
+};
 __device__ inline void store_word(uint4* to, const uint4& word) {
     asm volatile("st.global.v4.u32 [%0], {%1, %2, %3, %4};" ::"l"(__cvta_generic_to_global(to)), "r"(word.x),
                  "r"(word.y), "r"(word.z), "r"(word.w)
                  : "memory");
 }
 __device__ inline void store_word(uint2* to, const uint2& word) {
-    asm volatile("st.global.v2.u32 [%0], {%1, %2};" ::"l"(__cvta_generic_to_global(to)), "r"(word.x), "r"(word.y)
+    asm volatile("st.global.v2.u32 [%0], {%1, %2};" ::"l"(__cvta_generic_to_global(to)), "r"(word.x),
+                 "r"(word.y)
                  : "memory");
 }
 template <typename Word>

@@ -83,6 +83,17 @@ class Carver {
     std::byte* next_;
 };
 
+/// cuBLASLt refuses a workspace that is not aligned to 256 bytes, four times what plans get: so they ask for
+/// more and begin at the first such address.
+inline constexpr std::size_t library_alignment = 256;
+constexpr std::size_t library_workspace(std::size_t bytes) {
+    return bytes == 0 ? 0 : bytes + library_alignment - device::alignment;
+}
+inline std::byte* library_workspace(std::byte* workspace) {
+    const auto address = reinterpret_cast<std::uintptr_t>(workspace);
+    return workspace + (library_alignment - address % library_alignment) % library_alignment;
+}
+
 /// Bytes of an array that Carver hands out.
 template <typename T>
 std::size_t carved(std::int64_t count) {
