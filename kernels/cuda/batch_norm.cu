@@ -251,7 +251,13 @@ struct GradientPass {
     };
     template <int width>
     TERRANE_HOST_DEVICE Columns<width> of_columns(std::int64_t column) const {
-        return {{forward, column}, {coefficients, column}};
+        Columns<width> own{{forward, column}, {coefficients, column}};
+        // Both hold the mean and scale * inverse_std: registers for one of each leave room for more threads.
+        for (int i = 0; i < width; ++i) {
+            own.forward.values[i].mean = own.backward.values[i].mean;
+            own.forward.values[i].factor = own.backward.values[i].along_gradient;
+        }
+        return own;
     }
     template <int width>
     TERRANE_HOST_DEVICE void apply(std::int64_t row, std::int64_t column, const Columns<width>& own) const {

@@ -1,4 +1,6 @@
 // Attention by cuDNN's fused kernels, which never hold the matrix of probabilities.
+#include <bit>
+
 #include "cuda/cudnn_engine.hpp"
 #include "cuda/plan.hpp"
 
@@ -46,15 +48,21 @@ class Engines {
   public:
     Engines(const std::shared_ptr<Cudnn>& shared, const Geometry& geometry, DType dtype, bool trains)
         : shared_(shared), geometry_(geometry), dtype_(dtype) {
-        forward = std::make_unique<CudnnEngine>(shared_, "attention");
-        describe_forward(trains);
+        forward = &shared_->engine(key(trains ? "forward" : "inference"), [&] {
+            auto engine = std::make_unique<CudnnEngine>(*shared_, "attention");
+            describe_forward(*engine, trains);
+            return engine;
+        });
         if (!trains || !forward->reason().empty()) return;
-        backward = std::make_unique<CudnnEngine>(shared_, "gradient of attention");
-        describe_backward();
+        backward = &shared_->engine(key("backward"), [&] {
+            auto engine = std::make_unique<CudnnEngine>(*shared_, "gradient of attention");
+            describe_backward(*engine);
+            return engine;
+        });
     }
     std::string reason() const { return forward->reason() + (backward ? backward->reason() : ""); }
 
-    std::unique_ptr<CudnnEngine> forward, backward;
+    CudnnEngine *forward = nullptr, *backward = nullptr;
 
   private:
     fe::graph::Tensor_attributes operand(const char* name, Uid uid, const Geometry::Operand& from,
@@ -73,7 +81,8 @@ class Engines {
                 fmt::format("cudnn {}", cudnnGetVersion()),
                 fmt::format("attention {}", direction),
                 std::string(name_of(dtype_)),
-                {g.batch, g.heads, g.queries, g.keys, g.width, g.query.stride, g.key.stride, g.value.stride}};
+                {g.batch, g.heads, g.queries, g.keys, g.width, g.query.stride, g.key.stride, g.value.stride,
+                 std::bit_cast<std::int32_t>(static_cast<float>(g.scale))}};
     }
     std::vector<CudnnEngine::Operand> inputs() const {
         const Geometry& g = geometry_;
@@ -84,9 +93,9 @@ class Engines {
                 {Uid::statistics, static_cast<std::size_t>(g.batch * g.heads * g.queries) * sizeof(float)}};
     }
 
-    void describe_forward(bool trains) {
+    void describe_forward(CudnnEngine& engine, bool trains) const {
         const Geometry& g = geometry_;
-        fe::graph::Graph& graph = forward->graph();
+        fe::graph::Graph& graph = engine.graph();
         graph.set_io_data_type(cudnn_type_of(dtype_));
         const auto [y, stats] = graph.sdpa(graph.tensor(operand("query", Uid::query, g.query, g.queries)),
                                            graph.tensor(operand("key", Uid::key, g.key, g.keys)),
@@ -99,13 +108,13 @@ class Engines {
         if (trains) give_out(stats, statistics_of(g));
         std::vector<CudnnEngine::Operand> operands = inputs();
         if (!trains) operands.pop_back();
-        forward->choose(key(trains ? "forward" : "inference"), {fe::NumericalNote_t::NONDETERMINISTIC},
-                        operands);
+        engine.choose(key(trains ? "forward" : "inference"), {fe::NumericalNote_t::NONDETERMINISTIC},
+                      operands);
     }
 
-    void describe_backward() {
+    void describe_backward(CudnnEngine& engine) const {
         const Geometry& g = geometry_;
-        fe::graph::Graph& graph = backward->graph();
+        fe::graph::Graph& graph = engine.graph();
         graph.set_io_data_type(cudnn_type_of(dtype_));
         const auto [dq, dk, dv] = graph.sdpa_backward(
             graph.tensor(operand("query", Uid::query, g.query, g.queries)),
@@ -125,7 +134,7 @@ class Engines {
                                          {Uid::dkey, bytes(g.keys, g.key.stride)},
                                          {Uid::dvalue, bytes(g.keys, g.value.stride)},
                                          {Uid::doutput, bytes(g.queries, g.heads * g.width)}});
-        backward->choose(key("backward"), {fe::NumericalNote_t::NONDETERMINISTIC}, operands);
+        engine.choose(key("backward"), {fe::NumericalNote_t::NONDETERMINISTIC}, operands);
     }
 
     std::shared_ptr<Cudnn> shared_;

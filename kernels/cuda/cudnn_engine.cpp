@@ -34,6 +34,7 @@ Cudnn::Cudnn(Queue stream, const std::string& device, EngineChoices& kept, const
     TERRANE_CUDNN_CHECK(cudnnSetStream(handle, queue.stream));
 }
 Cudnn::~Cudnn() {
+    engines_.clear();  // before the handle that they were built with
     static_cast<void>(cudnnDestroy(handle));
 }
 
@@ -47,14 +48,13 @@ fe::DataType_t cudnn_type_of(DType dtype) {
     return dtype == DType::f16 ? fe::DataType_t::HALF : fe::DataType_t::FLOAT;
 }
 
-CudnnEngine::CudnnEngine(std::shared_ptr<Cudnn> shared, std::string purpose)
-    : shared_(std::move(shared)), purpose_(std::move(purpose)) {
+CudnnEngine::CudnnEngine(Cudnn& shared, std::string purpose) : shared_(shared), purpose_(std::move(purpose)) {
     graph_.set_intermediate_data_type(fe::DataType_t::FLOAT).set_compute_data_type(fe::DataType_t::FLOAT);
 }
 
 void CudnnEngine::run(Pointers pointers, std::byte* workspace) {
     fe::error_t status =
-        graph_.execute_plan_at_index(shared_->handle, pointers, library_workspace(workspace), index_);
+        graph_.execute_plan_at_index(shared_.handle, pointers, library_workspace(workspace), index_);
     if (status.is_good()) return;
     throw Error(ExitCode::device_unavailable, 714,
                 fmt::format("cuDNN's {} ({}) failed: {}.", purpose_, name_, status.get_message()),
@@ -78,8 +78,8 @@ bool CudnnEngine::plan_with(const std::vector<fe::HeurMode_t>& heuristics,
 
 void CudnnEngine::choose(const EngineKey& key, const std::vector<fe::NumericalNote_t>& unwanted,
                          const std::vector<Operand>& operands) {
-    if (fails(graph_.validate()) || fails(graph_.build_operation_graph(shared_->handle))) return;
-    const std::string known = shared_->choices.find(key.text());
+    if (fails(graph_.validate()) || fails(graph_.build_operation_graph(shared_.handle))) return;
+    const std::string known = shared_.choices.find(key.text());
     const auto begin = std::chrono::steady_clock::now();
     std::vector<std::int64_t> built;
     // What was kept may not exist any more, and what the heuristics propose may not be allowed.
@@ -100,7 +100,7 @@ void CudnnEngine::choose(const EngineKey& key, const std::vector<fe::NumericalNo
     EngineSearch search{.measured = static_cast<int>(built.size()), .build_seconds = seconds_since(begin)};
     const std::int64_t chosen = fastest(built, operands, search);
     use(chosen);
-    if (name_ != known) shared_->choices.keep(key.text(), name_, search);
+    if (name_ != known) shared_.choices.keep(key.text(), name_, search);
 }
 
 /// Builds the engine of a name, or the first few that the heuristics propose; returns which could be built.
@@ -133,9 +133,9 @@ std::int64_t CudnnEngine::fastest(const std::vector<std::int64_t>& candidates,
     std::int64_t most = 1;
     for (const std::int64_t i : candidates) most = std::max(most, graph_.get_workspace_size_plan_at_index(i));
     const auto scratch = [&](std::size_t bytes) {
-        device::Buffer buffer = allocate_device(bytes, shared_->queue);
+        device::Buffer buffer = allocate_device(bytes, shared_.queue);
         // Zeros are multiplied faster than what networks hold; these bytes are numbers around 0.7.
-        TERRANE_CUDA_CHECK(cudaMemsetAsync(buffer.data(), 0x3f, bytes, shared_->queue.stream));
+        TERRANE_CUDA_CHECK(cudaMemsetAsync(buffer.data(), 0x3f, bytes, shared_.queue.stream));
         return buffer;
     };
     std::vector<device::Buffer> buffers;
@@ -155,9 +155,9 @@ std::int64_t CudnnEngine::fastest(const std::vector<std::int64_t>& candidates,
         try {
             run(pointers, workspace.data());
             for (int repeat = 0; repeat < 3; ++repeat) {
-                TERRANE_CUDA_CHECK(cudaEventRecord(begin, shared_->queue.stream));
+                TERRANE_CUDA_CHECK(cudaEventRecord(begin, shared_.queue.stream));
                 run(pointers, workspace.data());
-                TERRANE_CUDA_CHECK(cudaEventRecord(end, shared_->queue.stream));
+                TERRANE_CUDA_CHECK(cudaEventRecord(end, shared_.queue.stream));
                 TERRANE_CUDA_CHECK(cudaEventSynchronize(end));
                 float time = 0;
                 TERRANE_CUDA_CHECK(cudaEventElapsedTime(&time, begin, end));

@@ -2,6 +2,7 @@
 
 #include <cudnn_frontend.h>
 
+#include <map>
 #include <unordered_map>
 #include <vector>
 
@@ -13,6 +14,10 @@
 /// for it is chosen and built.
 namespace terrane::cuda {
 
+class CudnnEngine;
+
+/// What plans share: the handle, and every engine that was ever made ready, since doing so takes 30 ms,
+/// networks repeat their layers, and a network is planned more than once (for its size, for its run).
 class Cudnn {
   public:
     Cudnn(Queue stream, const std::string& device, EngineChoices& kept, const Float32Products& products);
@@ -20,11 +25,23 @@ class Cudnn {
     Cudnn(const Cudnn&) = delete;
     Cudnn& operator=(const Cudnn&) = delete;
 
+    /// The engine of that key; `make` describes and chooses it if there is none yet. Engines keep nothing
+    /// between runs, so that several plans may use one.
+    template <typename Make>
+    CudnnEngine& engine(const EngineKey& key, Make make) {
+        std::unique_ptr<CudnnEngine>& place = engines_[key.text()];
+        if (!place) place = make();
+        return *place;
+    }
+
     Queue queue;
     std::string device_name;
     EngineChoices& choices;
     const Float32Products& float32;
     cudnnHandle_t handle = nullptr;
+
+  private:
+    std::map<std::string, std::unique_ptr<CudnnEngine>> engines_;
 };
 
 cudnn_frontend::DataType_t cudnn_type_of(DType dtype);
@@ -40,7 +57,7 @@ class CudnnEngine {
     using Pointers = std::unordered_map<std::int64_t, void*>;
 
     /// `purpose`: for messages, "forward convolution".
-    CudnnEngine(std::shared_ptr<Cudnn> shared, std::string purpose);
+    CudnnEngine(Cudnn& shared, std::string purpose);
 
     /// To be described; intermediate results and arithmetic are f32.
     cudnn_frontend::graph::Graph& graph() { return graph_; }
@@ -66,7 +83,7 @@ class CudnnEngine {
     std::int64_t fastest(const std::vector<std::int64_t>& candidates, const std::vector<Operand>& operands,
                          EngineSearch& search);
 
-    std::shared_ptr<Cudnn> shared_;
+    Cudnn& shared_;
     std::string purpose_;
     cudnn_frontend::graph::Graph graph_;
     std::int64_t index_ = 0;

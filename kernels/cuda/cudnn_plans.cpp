@@ -63,14 +63,14 @@ fe::graph::Tensor_attributes map_of(const char* name, std::int64_t uid, const Sh
 /// One direction of one convolution: engine chosen and built.
 class Engine : public CudnnEngine {
   public:
-    Engine(const std::shared_ptr<Cudnn>& shared, const Geometry& geometry, Direction direction)
+    Engine(Cudnn& shared, const Geometry& geometry, Direction direction)
         : CudnnEngine(shared, fmt::format("{} convolution", text_of(direction))) {
-        const bool tf32 = geometry.dtype == DType::f32 && shared->float32 == Float32Products::tf32;
+        const bool tf32 = is_tf32(shared, geometry);
         describe(geometry, direction);
         const auto bytes = [](std::int64_t elements, DType dtype) {
             return static_cast<std::size_t>(elements) * size_of(dtype);
         };
-        choose(key(*shared, geometry, direction, tf32), unwanted_notes(geometry, tf32),
+        choose(key(shared, geometry, direction), unwanted_notes(geometry, tf32),
                {{large_uid, bytes(geometry.large.elements(), geometry.dtype)},
                 {small_uid, bytes(geometry.small.elements(), geometry.dtype)},
                 {weight_uid, bytes(geometry.weights(), DType::f32)}});
@@ -130,11 +130,15 @@ class Engine : public CudnnEngine {
         return unwanted;
     }
 
-    static EngineKey key(const Cudnn& shared, const Geometry& g, Direction direction, bool tf32) {
+  public:
+    static bool is_tf32(const Cudnn& shared, const Geometry& geometry) {
+        return geometry.dtype == DType::f32 && shared.float32 == Float32Products::tf32;
+    }
+    static EngineKey key(const Cudnn& shared, const Geometry& g, Direction direction) {
         return {shared.device_name,
                 fmt::format("cudnn {}", cudnnGetVersion()),
                 text_of(direction),
-                tf32 ? "tf32" : std::string(name_of(g.dtype)),
+                is_tf32(shared, g) ? "tf32" : std::string(name_of(g.dtype)),
                 {g.large.batch(), g.large.height(), g.large.width(), g.large.channels(), g.small.height(),
                  g.small.width(), g.small.channels(), g.kernel, g.stride, g.padding, g.dilation, g.groups}};
     }
@@ -149,14 +153,15 @@ class ConvolutionPlan final : public device::OpPlan {
 
   public:
     ConvolutionPlan(const Op& op, const device::PlanRequest& request, const std::shared_ptr<Cudnn>& shared)
-        : queue_(shared->queue),
+        : shared_(shared),
+          queue_(shared->queue),
           input_(request.descriptor.inputs[0].shape),
           output_(request.descriptor.outputs[0].shape),
           has_bias_(request.descriptor.inputs.size() > 2),
           biases_(output_.pixels(), output_.channels()) {
         Geometry geometry = geometry_of(op, request.descriptor);
-        const bool tf32 = geometry.dtype == DType::f32 && shared->float32 == Float32Products::tf32;
-        const std::int64_t unit = channel_unit(geometry.dtype, tf32, geometry.groups);
+        const std::int64_t unit =
+            channel_unit(geometry.dtype, Engine::is_tf32(*shared, geometry), geometry.groups);
         padded_input_ = padded(input_, unit);
         padded_output_ = padded(output_, unit);
         weights_ = {geometry.small.channels(), geometry.kernel * geometry.kernel,
@@ -168,14 +173,11 @@ class ConvolutionPlan final : public device::OpPlan {
         const auto wants = [&](std::size_t i) {
             return i < request.gradient_wanted.size() && request.gradient_wanted[i];
         };
-        forward_ =
-            std::make_unique<Engine>(shared, geometry, transposed ? Direction::data : Direction::forward);
+        forward_ = &engine(geometry, transposed ? Direction::data : Direction::forward);
         if (wants(0) && reason().empty()) {
-            data_ =
-                std::make_unique<Engine>(shared, geometry, transposed ? Direction::forward : Direction::data);
+            data_ = &engine(geometry, transposed ? Direction::forward : Direction::data);
         }
-        if (wants(1) && reason().empty())
-            weight_ = std::make_unique<Engine>(shared, geometry, Direction::weight);
+        if (wants(1) && reason().empty()) weight_ = &engine(geometry, Direction::weight);
         require(wants(2));
     }
 
@@ -287,6 +289,12 @@ class ConvolutionPlan final : public device::OpPlan {
         return keeps_weights() ? persistent : inputs[1].data;
     }
 
+    Engine& engine(const Geometry& geometry, Direction direction) const {
+        return static_cast<Engine&>(shared_->engine(
+            Engine::key(*shared_, geometry, direction), [&]() -> std::unique_ptr<CudnnEngine> {
+                return std::make_unique<Engine>(*shared_, geometry, direction);
+            }));
+    }
     static Geometry geometry_of(const Op& op, const ops::OpDescriptor& descriptor) {
         const Shape &x = descriptor.inputs[0].shape, &y = descriptor.outputs[0].shape;
         if constexpr (transposed) {
@@ -296,12 +304,13 @@ class ConvolutionPlan final : public device::OpPlan {
         }
     }
 
+    std::shared_ptr<Cudnn> shared_;
     Queue queue_;
     Shape input_, output_, padded_input_, padded_output_;
     WeightPadding weights_{};
     bool has_bias_;
     ColumnGeometry biases_;
-    std::unique_ptr<Engine> forward_, data_, weight_;
+    Engine *forward_ = nullptr, *data_ = nullptr, *weight_ = nullptr;
 };
 
 template <typename Op>
