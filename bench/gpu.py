@@ -29,6 +29,15 @@ NETWORKS = {  # options of both sides
 }
 
 
+def terrane_options(words):
+    """A network's options in terrane's own words."""
+    result = []
+    for key, value in zip(words[::2], words[1::2]):
+        result += {"--model": ["-s", f"model.name={value}"], "--encoder": ["-s", f"model.encoder={value}"],
+                   "--set": ["-s", value]}.get(key, [key, value])
+    return result
+
+
 class Run:
     def __init__(self, options):
         self.options = options
@@ -243,63 +252,78 @@ class Run:
             self.say("    " + line)
         return {"code": done["code"], "seconds": done["seconds"], "steps": rows, "err": done["err"][-3000:]}
 
-    def prepare_torch(self, names):
-        """torch.compile takes a minute for a network; what it compiles is cached, and networks compile side by side."""
+    def prepare_torch(self, names, limit):
+        """torch.compile takes a minute or two for a network; what it compiles is cached, and networks compile side by side."""
         def prepare(name):
             return self.call([sys.executable, f"{HERE}/pytorch_step.py", "--terrane", self.terrane, "--device", self.options.device,
-                              "--precision", "bf16", "--prepare", *NETWORKS[name]], 0.3 * self.options.seconds)
+                              "--precision", "bf16", "--prepare", *NETWORKS[name]], end - time.monotonic())
 
-        with ThreadPoolExecutor(3) as pool:
+        end = time.monotonic() + limit
+        with ThreadPoolExecutor(4) as pool:
             done = list(pool.map(prepare, names))
+        verdict = {0: "", None: ", cut off"}
         self.say("compiled by PyTorch: " + ", ".join(
-            f"{name} {one['seconds']:.0f} s" + ("" if one["code"] == 0 else f" ({one['err'].strip()[-200:]})") for name, one in zip(names, done)))
+            f"{name} {one['seconds']:.0f} s{verdict.get(one['code'], ', failed')}" for name, one in zip(names, done)))
+
+    def sized(self, name):
+        words = list(NETWORKS[name])
+        if self.options.tiny:
+            words[words.index("--batch") + 1], words[words.index("--size") + 1] = "1", "64"
+        return words
+
+    def compare(self, name, share, more):
+        """terrane and PyTorch, alternating; what was measured by then if the time is up."""
+        words = self.sized(name)
+        if self.options.tiny:
+            more = ["--rounds", "1", "--steps", "1", "--no-compile", "--width", "8", "--precision", "fp32"]
+        with tempfile.TemporaryDirectory() as folder:
+            done = self.call([sys.executable, f"{HERE}/pytorch_step.py", "--terrane", self.terrane, "--device",
+                              self.options.device, "--budget", str(0.8 * share), "--output", f"{folder}/step.json", *words, *more], share)
+            try:
+                with open(f"{folder}/step.json") as text:
+                    return json.load(text)
+            except (OSError, ValueError):
+                return {"wrong": "cut off" if done["code"] is None else done["err"].strip()[-600:]}
 
     def steps(self):
+        """First every network against PyTorch as it comes, then, as long as there is time, against what it compiles."""
         results = {}
         names = [name for name in NETWORKS if not self.options.network or name in self.options.network]
-        if self.options.device == "cuda":
-            self.prepare_torch(names)
         self.say(f"{'network':16} {'precision':9} {'terrane ms':>10} {'torch ms':>9} {'ratio':>6}  {'launches':>8} {'waits':>6} "
                  f"{'alloc':>6} {'planned GB':>10} {'measured GB':>11}  best of torch")
+        quick = ["--rounds", "1", "--steps", "10", "--precision", "bf16", "--no-compile"]
+        whole = ["--rounds", "2", "--steps", "10", "--precision", "bf16"]
+        for index, name in enumerate(names):
+            share = min(60, (self.left() - self.after_steps()) / (len(names) - index))
+            if share < 10:
+                results[name] = {"wrong": "no time"}
+                continue
+            results[name] = self.compare(name, share, quick)
+            if not results[name].get("terrane"):
+                results[name] |= self.terrane_alone(self.sized(name))
+            self.show_step(name, results[name])
+        left = self.left() - self.after_steps()
+        if self.options.device != "cuda" or left < 100:
+            return results
+        self.prepare_torch(names, 0.45 * left)
         for index, name in enumerate(names):
             share = (self.left() - self.after_steps()) / (len(names) - index)
-            if share < 10:
-                results[name] = {"left_out": "no time"}
-                self.say(f"{name:16} left out: no time")
+            if share < 15:
                 continue
-            words = list(NETWORKS[name])
-            more = ["--rounds", "2", "--steps", "10", "--precision", "bf16"]
-            if self.options.tiny:
-                words[words.index("--batch") + 1], words[words.index("--size") + 1] = "1", "64"
-                more = ["--rounds", "1", "--steps", "1", "--no-compile", "--width", "8", "--precision", "fp32"]
-            with tempfile.NamedTemporaryFile(suffix=".json") as file:
-                done = self.call([sys.executable, f"{HERE}/pytorch_step.py", "--terrane", self.terrane, "--device",
-                                  self.options.device, "--budget", str(0.75 * share), "--output", file.name, *words, *more], share)
-                try:
-                    with open(file.name) as text:
-                        results[name] = json.load(text)
-                except ValueError:
-                    results[name] = self.terrane_alone(words, done)
-            self.show_step(name, results[name])
+            found = self.compare(name, share, whole)
+            if len(found.get("rows", [])) > len(results[name].get("rows", [])):
+                results[name] = found
+                self.show_step(name, found)
         return results
 
     def after_steps(self):
         """Seconds to keep for what follows the steps."""
         return 0.08 * self.options.seconds
 
-    def terrane_alone(self, words, done):
+    def terrane_alone(self, words):
         """Where PyTorch is missing or failed: our own side at least."""
-        result = {"wrong": "cut off" if done["code"] is None else done["err"].strip()[-600:], "terrane": {}}
-        ours, position = [], 0
-        while position < len(words):
-            key, value = words[position], words[position + 1]
-            ours += {"--model": ["-s", f"model.name={value}"], "--encoder": ["-s", f"model.encoder={value}"],
-                     "--set": ["-s", value]}.get(key, [key, value])
-            position += 2
-        for precision in ("bf16", "fp32"):
-            found, wrong = self.json_of(["bench", "step", "--precision", precision, "--steps", "5", *ours], 40)
-            result["terrane"][precision] = found or {"wrong": wrong}
-        return result
+        found, wrong = self.json_of(["bench", "step", "--precision", "bf16", "--steps", "5", *terrane_options(words)], 60)
+        return {"terrane": {"bf16": found or {"wrong": wrong}}}
 
     def show_step(self, name, result):
         if result.get("wrong"):
@@ -315,6 +339,26 @@ class Run:
             self.say(f"{name:16} {precision:9} {1e3 * ours['seconds_median']:10.2f} {1e3 * best['median'] if best else float('nan'):9.2f} "
                      f"{ratio.get('median', float('nan')):6.2f}  {counts['launches']:8.0f} {counts['host_waits']:6.1f} {counts['allocations']:6.1f} "
                      f"{ours['planned_bytes'] * 1e-9:10.2f} {ours['measured_bytes'] * 1e-9:11.2f}  {ratio.get('best', '')}")
+
+    def kernels(self):
+        """Where the time goes on the GPU, by bench/kernel_times."""
+        library = os.path.join(HERE, "kernel_times", "libkernel_times.so")
+        if self.options.device != "cuda" or not os.path.exists(library):
+            self.say("libkernel_times.so is not here, or no GPU")
+            return {"left_out": "not here"}
+        results = {}
+        for name in [one for one in NETWORKS if not self.options.network or one in self.options.network]:
+            if self.left() < self.after_steps() + 20:
+                break
+            ours = terrane_options(NETWORKS[name])
+            with tempfile.TemporaryDirectory() as folder:
+                self.call([self.terrane, "bench", "step", "--device", "cuda", "--precision", "bf16", "--steps", "4", *ours], 60,
+                          env={**os.environ, "CUDA_INJECTION64_PATH": library, "TERRANE_KERNEL_TIMES": f"{folder}/times.json"})
+                shown = self.call([sys.executable, os.path.join(HERE, "kernel_times", "table.py"), f"{folder}/times.json",
+                                   "--steps", "5", "--rows", "15"], 20)
+                results[name] = shown["out"].splitlines()
+            self.say(f"-- {name}\n" + shown["out"].rstrip() + shown["err"][-300:])
+        return results
 
     def sanitizer(self):
         tool = shutil.which("compute-sanitizer")
@@ -347,6 +391,7 @@ class Run:
         self.part("training", self.training, 20)
         self.part("ops", self.ops, 20)
         self.part("steps", self.steps, 30)
+        self.part("kernels", self.kernels, 30)
         self.part("sanitizer", self.sanitizer, 10)
         self.say(f"took {self.options.seconds - self.left():.0f} s; {self.options.out}/gpu.json, {self.options.out}/gpu.txt")
         self.write()
@@ -358,7 +403,7 @@ def main():
     parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda")
     parser.add_argument("--out", default=os.path.join(HERE, "results"))
     parser.add_argument("--seconds", type=float, default=520, help="for all parts together")
-    parser.add_argument("--only", action="append", help="a part: machine, tests, parity, training, ops, steps, sanitizer; repeatable")
+    parser.add_argument("--only", action="append", help="a part: machine, tests, parity, training, ops, steps, kernels, sanitizer; repeatable")
     parser.add_argument("--network", action="append", choices=sorted(NETWORKS), help="in steps; repeatable")
     parser.add_argument("--tiny", action="store_true", help="sizes that show only that the script works")
     Run(parser.parse_args()).all()

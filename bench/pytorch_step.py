@@ -2,7 +2,7 @@
 """One training step of a network: terrane against its PyTorch twin, alternated in one run.
 
 For pkdiff a step is a whole mini-batch: all passes of the recursion, its own losses, an update after each.
-Every round times terrane (fp32 and bf16) and every PyTorch setting of {fp32, bf16} x {contiguous, channels_last} x
+Every round times terrane (fp32 and bf16) and every PyTorch setting that is ready, of {fp32, bf16} x {contiguous, channels_last} x
 {eager, compile ...}, so that a neighbour's load hits all of them alike. On a GPU (--device cuda) torch.compile is also
 tried with reduce-overhead and max-autotune, both sides wait for the device after every step, and PyTorch's fp32 may use
 TF32 in convolutions, as is its default. Same network, batch, loss (cross-entropy of every
@@ -17,6 +17,7 @@ that both sides build the same. Prints a table, writes JSON.
 import argparse
 import importlib
 import inspect
+import itertools
 import json
 import os
 import platform
@@ -167,72 +168,100 @@ def settings_of(options):
             if layout == "channels_last" or mode == "eager" or not on_gpu]
 
 
+class Comparison:
+    """What was measured so far. It is written down after every round, so that a run that is cut off leaves something."""
+
+    def __init__(self, options, case):
+        self.options, self.case, self.end = options, case, time.monotonic() + options.budget
+        self.precisions = options.precision or ["fp32", "bf16"]
+        self.settings, self.left_out, self.details, self.seconds = [], [], {}, {}
+
+    def is_late(self, share):
+        """Whether that share of the budget is spent."""
+        return time.monotonic() > self.end - (1 - share) * min(self.options.budget, 1e9)
+
+    def prepare(self, precision, layout, mode):
+        name = f"pytorch {precision} {layout} {mode}"
+        if self.is_late(0.7):
+            self.left_out.append(name)
+            return
+        try:
+            setting = TorchSetting(self.options, self.case, precision, layout, mode)
+            setting.step(), setting.step()
+            self.settings.append(setting)
+        except Exception as error:  # a setting PyTorch can't run here is reported, not hidden
+            self.left_out.append(f"{name}: {type(error).__name__}: {str(error)[:200]}")
+            print(self.left_out[-1], file=sys.stderr)
+
+    def round(self):
+        for precision in self.precisions:
+            try:
+                self.details[precision] = terrane_seconds(self.options, precision)
+            except subprocess.CalledProcessError as error:
+                self.left_out.append(f"terrane {precision}: {error.stderr.strip()[-500:]}")
+                continue
+            self.seconds.setdefault(f"terrane {precision}", []).extend(self.details[precision]["seconds"])
+        for setting in self.settings:
+            setting.step()
+            self.seconds.setdefault(setting.name, []).extend(setting.step() for _ in range(self.options.steps))
+        if self.options.output:
+            with open(self.options.output + ".part", "w") as file:
+                json.dump(self.report(), file, indent=1)
+            os.replace(self.options.output + ".part", self.options.output)
+
+    def report(self):
+        options, model = self.options, self.case.model
+        rows = [{"setting": name, "min": min(values), "median": statistics.median(values), "count": len(values)}
+                for name, values in sorted(self.seconds.items())]
+        report = {"command": sys.argv, "torch": torch.__version__, "machine": platform.processor() or platform.machine(),
+                  "device": torch.cuda.get_device_name() if options.device == "cuda" else "cpu", "left_out": self.left_out,
+                  "threads": options.threads, "model": model["name"], "encoder": model["encoder"], "width": options.width,
+                  "batch": options.batch, "size": options.size, "classes": options.classes,
+                  "modalities": [vars(m) for m in modalities(options)], "terrane": self.details, "rows": rows}
+        for precision in self.precisions:
+            rivals = [row for row in rows if row["setting"].startswith(f"pytorch {precision}")]
+            ours = next((row for row in rows if row["setting"] == f"terrane {precision}"), None)
+            if not rivals or ours is None:
+                continue
+            best = min(rivals, key=lambda row: row["min"])
+            report[f"ratio_{precision}"] = {"min": best["min"] / ours["min"],
+                                            "median": min(row["median"] for row in rivals) / ours["median"], "best": best["setting"]}
+        return report
+
+    def show(self):
+        report = self.report()
+        print(f"{'setting':40} {'min s':>8} {'median s':>9}")
+        for row in report["rows"]:
+            print(f"{row['setting']:40} {row['min']:8.4f} {row['median']:9.4f}")
+        for line in self.left_out:
+            print(f"left out: {line}")
+        for precision in self.precisions:
+            ratio = report.get(f"ratio_{precision}")
+            if ratio:
+                print(f"{precision}: {ratio['min']:.2f}x by minimum, {ratio['median']:.2f}x by median (against {ratio['best']})")
+
+
 def main():
     options = arguments()
-    end = time.monotonic() + options.budget
     torch.set_num_threads(options.threads)
-    torch.set_default_device(options.device)  # twins make numbers of their own
-    case = case_of(options)
-    precisions = options.precision or ["fp32", "bf16"]
-    settings, left_out = [], []
-    for precision, layout, mode in settings_of(options):
-        name = f"pytorch {precision} {layout} {mode}"
-        if time.monotonic() > end - 0.3 * min(options.budget, 1e9):
-            left_out.append(name)
-            continue
-        try:
-            setting = TorchSetting(options, case, precision, layout, mode)
-            setting.step(), setting.step()
-            settings.append(setting)
-        except Exception as error:  # a setting PyTorch can't run here is reported, not hidden
-            left_out.append(f"{name}: {type(error).__name__}: {str(error)[:200]}")
-            print(left_out[-1], file=sys.stderr)
-
-    if options.prepare:
-        return
-    seconds = {setting.name: [] for setting in settings}
-    seconds.update({f"terrane {precision}": [] for precision in precisions})
-    details = {}
-    for round_number in range(options.rounds):
-        if round_number > 0 and time.monotonic() > end:
-            break
-        for precision in precisions:
-            try:
-                details[precision] = terrane_seconds(options, precision)
-            except subprocess.CalledProcessError as error:
-                left_out.append(f"terrane {precision}: {error.stderr.strip()[-500:]}")
-                continue
-            seconds[f"terrane {precision}"] += details[precision]["seconds"]
+    if options.device != "cpu":
+        torch.set_default_device(options.device)  # twins make numbers of their own
+    comparison = Comparison(options, case_of(options))
+    rounds = 0
+    # A round after each mode, the first of which are ready in seconds and the last, perhaps, never.
+    for mode, settings in itertools.groupby(settings_of(options), key=lambda setting: setting[2]):
         for setting in settings:
-            setting.step()
-            seconds[setting.name] += [setting.step() for _ in range(options.steps)]
-    seconds = {name: values for name, values in seconds.items() if values}
-
-    report = {"command": sys.argv, "torch": torch.__version__, "machine": platform.processor() or platform.machine(),
-              "device": torch.cuda.get_device_name() if options.device == "cuda" else "cpu", "left_out": left_out,
-              "threads": options.threads, "model": case.model["name"], "encoder": case.model["encoder"], "width": options.width, "batch": options.batch,
-              "size": options.size, "classes": options.classes,
-              "modalities": [vars(m) for m in modalities(options)], "terrane": details,
-              "rows": [{"setting": name, "min": min(values), "median": statistics.median(values), "count": len(values)}
-                       for name, values in sorted(seconds.items())]}
-    print(f"{'setting':40} {'min s':>8} {'median s':>9}")
-    for row in report["rows"]:
-        print(f"{row['setting']:40} {row['min']:8.3f} {row['median']:9.3f}")
-    for line in left_out:
-        print(f"left out: {line}")
-    for precision in precisions:
-        rivals = [row for row in report["rows"] if row["setting"].startswith(f"pytorch {precision}")]
-        ours = next((row for row in report["rows"] if row["setting"] == f"terrane {precision}"), None)
-        if not rivals or ours is None:
-            continue
-        best = min(rivals, key=lambda row: row["min"])
-        report[f"ratio_{precision}"] = {"min": best["min"] / ours["min"],
-                                        "median": min(row["median"] for row in rivals) / ours["median"], "best": best["setting"]}
-        print(f"{precision}: {report[f'ratio_{precision}']['min']:.2f}x by minimum, "
-              f"{report[f'ratio_{precision}']['median']:.2f}x by median (against {best['setting']})")
-    if options.output:
-        with open(options.output, "w") as file:
-            json.dump(report, file, indent=1)
+            comparison.prepare(*setting)
+        if options.prepare:
+            comparison.settings.clear()
+        elif rounds == 0 or not comparison.is_late(1):
+            comparison.round()
+            rounds += 1
+    while rounds < options.rounds and not options.prepare and not comparison.is_late(1):
+        comparison.round()
+        rounds += 1
+    if not options.prepare:
+        comparison.show()
 
 
 if __name__ == "__main__":

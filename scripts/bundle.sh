@@ -181,6 +181,9 @@ cp "$scratch/scene/scene.toml" "$out/share/scene.toml"
 rm -rf "$scratch"
 mkdir -p "$out/bench"
 cp -r "$top/bench/gpu.sh" "$top/bench/gpu.py" "$top/bench/pytorch_step.py" "$top/bench/twins" "$out/bench/"
+mkdir "$out/bench/kernel_times"
+cp "$top/bench/kernel_times/table.py" "$out/bench/kernel_times/"
+[ ! -e "$build/bench/libkernel_times.so" ] || cp "$build/bench/libkernel_times.so" "$out/bench/kernel_times/"
 find "$out/bench" -name __pycache__ -prune -exec rm -rf {} +
 
 # Everything finds its libraries beside itself, plugins included: the old RPATH counts for what a program loads, too.
