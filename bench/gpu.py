@@ -355,7 +355,7 @@ class Run:
                 self.call([self.terrane, "bench", "step", "--device", "cuda", "--precision", "bf16", "--steps", "4", *ours], 60,
                           env={**os.environ, "CUDA_INJECTION64_PATH": library, "TERRANE_KERNEL_TIMES": f"{folder}/times.json"})
                 shown = self.call([sys.executable, os.path.join(HERE, "kernel_times", "table.py"), f"{folder}/times.json",
-                                   "--steps", "5", "--rows", "15"], 20)
+                                   "--steps", "6", "--rows", "15"], 20)  # and two of the warm-up are replayed
                 results[name] = shown["out"].splitlines()
             self.say(f"-- {name}\n" + shown["out"].rstrip() + shown["err"][-300:])
         return results
