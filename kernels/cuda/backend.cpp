@@ -60,6 +60,8 @@ class CudaBackend final : public device::Backend {
         libraries_.set_float32_products(products);
     }
 
+    std::vector<std::string> library_versions() const override { return loaded_versions(); }
+
     device::FlatKernels& flat_kernels() override { return flat_; }
     device::SampleKernels& sample_kernels() override { return feed_; }
 

@@ -11,4 +11,8 @@ void require_cudnn_version() {
                      of_cudnn(static_cast<long long>(cudnnGetVersion()))});
 }
 
+std::string cudnn_version() {
+    return "cudnn " + of_cudnn(static_cast<long long>(cudnnGetVersion())).text();
+}
+
 }  // namespace terrane::cuda

@@ -53,6 +53,8 @@ std::unique_ptr<device::OpPlan> make_product_plan(const ops::MatMul& op, const d
 /// Throws Error E0718 if the cuDNN that was loaded is not for the headers of this build. By
 /// cudnn_version.cpp.
 void require_cudnn_version();
+/// "cudnn 9.19.0"; empty where no_cudnn.cpp takes its place.
+std::string cudnn_version();
 
 // By cudnn_*.cpp, or by no_cudnn.cpp where the frontend's headers are missing: then every op is refused.
 std::shared_ptr<Cudnn> make_cudnn(Queue queue, const std::string& device_name, EngineChoices& choices,

@@ -63,5 +63,7 @@ class SumStream {
 
 /// By nccl_library.cpp, or by no_nccl.cpp, which gives null.
 std::unique_ptr<NcclCalls> make_nccl_calls();
+/// "nccl 2.28.9"; empty by no_nccl.cpp.
+std::string nccl_version();
 
 }  // namespace terrane::cuda

@@ -43,7 +43,7 @@ class NcclLibrary final : public NcclCalls {
     std::string library() const override {
         int version = 0;
         if (ncclGetVersion(&version) != ncclSuccess) return "NCCL";
-        return fmt::format("NCCL {}.{}.{}", version / 10000, version / 100 % 100, version % 100);
+        return "NCCL " + of_nccl(version).text();
     }
 
     NcclResult make_id(std::string& id) override {
@@ -93,6 +93,10 @@ class NcclLibrary final : public NcclCalls {
 
 std::unique_ptr<NcclCalls> make_nccl_calls() {
     return std::make_unique<NcclLibrary>();
+}
+std::string nccl_version() {
+    int version = 0;
+    return ncclGetVersion(&version) == ncclSuccess ? "nccl " + of_nccl(version).text() : "nccl";
 }
 
 }  // namespace terrane::cuda

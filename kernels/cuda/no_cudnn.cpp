@@ -11,6 +11,9 @@ const char* const missing =
 }  // namespace
 
 void require_cudnn_version() {}
+std::string cudnn_version() {
+    return {};
+}
 
 std::shared_ptr<Cudnn> make_cudnn(Queue, const std::string&, EngineChoices&, const Float32Products&) {
     return nullptr;

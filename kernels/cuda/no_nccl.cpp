@@ -7,4 +7,8 @@ std::unique_ptr<NcclCalls> make_nccl_calls() {
     return nullptr;
 }
 
+std::string nccl_version() {
+    return {};
+}
+
 }  // namespace terrane::cuda

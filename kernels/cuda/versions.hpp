@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 namespace terrane::cuda {
 
@@ -41,5 +42,7 @@ void require_kernels_for(const std::string& architectures, const std::string& na
 
 /// require_version for every library that this build uses: by library_versions.cpp.
 void require_library_versions();
+/// "cuda 13.0", "cudnn 9.19.0" ... of what was loaded; what a build was made without is not among them.
+std::vector<std::string> loaded_versions();
 
 }  // namespace terrane::cuda

@@ -19,13 +19,14 @@ namespace {
 
 constexpr int most_places = 16;
 
-// A line for each rank; where they are many, one for each host.
-std::vector<std::string> places_of(const Invocation& invocation) {
+// A line for each rank, with its GPU; where they are many, one for each host.
+std::vector<std::string> places_of(const Invocation& invocation, const device::Backend& backend) {
     const comm::World& world = invocation.world();
     if (world.size() == 1) return {};
     std::vector<std::string> lines;
-    const std::string own = fmt::format("rank  {:<4} local {:<3} on {}, process {}", world.rank(),
-                                        world.local_rank(), world.host(), ::getpid());
+    std::string own = fmt::format("rank  {:<4} local {:<3} on {}, process {}", world.rank(),
+                                  world.local_rank(), world.host(), ::getpid());
+    if (!backend.device_id().empty()) own += ", " + backend.description();
     if (world.size() <= most_places) return invocation.communicator().gather(own, 0);
     std::map<std::string, std::vector<int>> hosts;
     for (int rank = 0; rank < world.size(); ++rank)
@@ -69,7 +70,9 @@ void show_banner(const Invocation& invocation, const std::string& run, const Cho
     banner.transport = comm::transport_of(world.launch().launcher) == comm::Transport::tcp ? "tcp" : "mpi";
     banner.master = world.master();
     banner.libraries = {"gdal " + raster::gdal_version(), "hdf5 " + tiles::hdf5_version()};
-    banner.places = places_of(invocation);
+    const std::vector<std::string> loaded = backend->library_versions();
+    banner.libraries.insert(banner.libraries.end(), loaded.begin(), loaded.end());
+    banner.places = places_of(invocation, *backend);
     banner.device = backend.line();
     // Only a run that uses them speaks of GPUs; doctor lists them anyway.
     if (world.rank() == 0 && !backend->device_id().empty()) banner.gpus = gpu_lines();

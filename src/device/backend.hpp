@@ -62,6 +62,9 @@ class Backend : public Memory {
     virtual void enter_phase(const char* /*name*/) {}
     virtual void leave_phase() {}
 
+    /// What was loaded to compute with, for banners: "cudnn 9.19.0".
+    virtual std::vector<std::string> library_versions() const { return {}; }
+
     /// Names the device this backend computes on, in equal words in every process of any machine; empty where
     /// processes may share one without harm.
     virtual std::string device_id() const { return {}; }
