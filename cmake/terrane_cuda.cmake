@@ -6,7 +6,8 @@ if(NOT TERRANE_CUDA STREQUAL "OFF")
   check_language(CUDA)
   if(CMAKE_CUDA_COMPILER)
     if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
-      set(CMAKE_CUDA_ARCHITECTURES 80 90 100)  # A100, H100, B200
+      # A100, H100, B200; the last also as PTX, which the driver compiles for what comes after.
+      set(CMAKE_CUDA_ARCHITECTURES 80-real 90-real 100)
     endif()
     enable_language(CUDA)
     # CMake 3.25 does not know that nvcc 12 and newer have C++20.

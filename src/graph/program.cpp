@@ -215,15 +215,18 @@ TensorView Program::output(const std::string& name) const {
 }
 
 void Program::parameters_changed(Changed changed) {
-    const std::vector<NodeMemory>& nodes = slots_[0].nodes;  // parameters lie where they lie for all slots
-    const auto tell_all = [&](std::size_t) {
-        for (std::size_t n = 0; n < nodes.size(); ++n) {
-            if (changed == Changed::trained && !nodes[n].is_trained) continue;
-            plan_.schedule.plans[n]->on_parameters_changed(nodes[n].parameters, nodes[n].persistent);
-        }
-    };
+    // What is captured fits into a std::function without memory of its own: a step allocates nothing.
     changes_[changed == Changed::trained ? 1 : 0].run(
-        backend_, 1, [](std::size_t) { return false; }, tell_all);
+        backend_, 1, [](std::size_t) { return false; },
+        [this, changed](std::size_t) { announce_parameters(changed); });
+}
+
+void Program::announce_parameters(Changed changed) {
+    const std::vector<NodeMemory>& nodes = slots_[0].nodes;  // parameters lie where they lie for all slots
+    for (std::size_t n = 0; n < nodes.size(); ++n) {
+        if (changed == Changed::trained && !nodes[n].is_trained) continue;
+        plan_.schedule.plans[n]->on_parameters_changed(nodes[n].parameters, nodes[n].persistent);
+    }
 }
 
 void Program::run_forward(const device::StepState& state) {

@@ -121,6 +121,8 @@ class Program {
     std::byte* block(ProgramPlan::Holds holds, int index) const;
     void bind_nodes();
     void bind_backward(const BackwardStep& step);
+    /// Hands plans their changed parameters.
+    void announce_parameters(Changed changed);
     /// Writes the step's state to where plans read it.
     void announce(const device::StepState& state);
     const device::StepState* state_on_device() const;

@@ -201,20 +201,31 @@ std::vector<MicroStepRecord> Trainer::records() const {
 }
 
 void Trainer::order_gradient_fault() {
-    const std::span<float> gradients = store_.gradient_values();
-    if (fault::is_due(fault::Kind::nan_gradient, fault::Place::step, state_.step + 1))
-        gradients[gradients.size() / 2] = std::numeric_limits<float>::quiet_NaN();
+    if (fault::is_due(fault::Kind::nan_gradient, fault::Place::step, state_.step + 1)) {
+        change_middle(store_.gradient_values(),
+                      [](float) { return std::numeric_limits<float>::quiet_NaN(); });
+    }
 }
 
 void Trainer::order_faults(graph::LossTotals& local) {
     const std::int64_t step = state_.step + 1;
-    const std::span<float> weights = store_.trainable_values();
     if (fault::is_due(fault::Kind::infinite_loss, fault::Place::step, step))
         local.sum = std::numeric_limits<double>::infinity();
     if (fault::is_due(fault::Kind::flip_weight_bit, fault::Place::step, step)) {
-        float& weight = weights[weights.size() / 2];
-        weight = std::bit_cast<float>(std::bit_cast<std::uint32_t>(weight) ^ 1u);
+        change_middle(store_.trainable_values(), [](float weight) {
+            return std::bit_cast<float>(std::bit_cast<std::uint32_t>(weight) ^ 1u);
+        });
     }
+}
+
+/// The values may lie on a device.
+void Trainer::change_middle(std::span<float> values, const std::function<float(float)>& change) {
+    float value = 0;
+    auto* const host = reinterpret_cast<std::byte*>(&value);
+    auto* const place = reinterpret_cast<std::byte*>(&values[values.size() / 2]);
+    setup_.backend.copy_to_host(host, place, sizeof(value));
+    value = change(value);
+    setup_.backend.copy_to_device(place, host, sizeof(value));
 }
 
 bool Trainer::wants_to_stop() const {

@@ -90,6 +90,7 @@ class Trainer {
     bool evaluate();             ///< false: a stop came before its end
     void order_faults(graph::LossTotals& local);
     void order_gradient_fault();
+    void change_middle(std::span<float> values, const std::function<float(float)>& change);
     bool wants_to_stop() const;
     void agree_to_stop();
     void start_feeding();

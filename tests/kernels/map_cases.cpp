@@ -84,6 +84,10 @@ std::vector<OpCase> map_cases() {
             one.zeros = Zeros::expected;
         }
     }
+    for (OpCase& one : cases) {
+        // A source's gradient is a sum over 9900 targets, of which the tolerance doesn't know.
+        if (one.name == "resize from one pixel to many, odd channels") one.conditioning = 8;
+    }
     return cases;
 }
 
