@@ -265,6 +265,10 @@ class Run:
         self.say("compiled by PyTorch: " + ", ".join(
             f"{name} {one['seconds']:.0f} s{verdict.get(one['code'], ', failed')}" for name, one in zip(names, done)))
 
+    def networks(self):
+        """Those that were asked for; all, if none was."""
+        return [name for name in NETWORKS if not self.options.network or name in self.options.network]
+
     def sized(self, name):
         words = list(NETWORKS[name])
         if self.options.tiny:
@@ -288,7 +292,7 @@ class Run:
     def steps(self):
         """First every network against PyTorch as it comes, then, as long as there is time, against what it compiles."""
         results = {}
-        names = [name for name in NETWORKS if not self.options.network or name in self.options.network]
+        names = self.networks()
         self.say(f"{'network':16} {'precision':9} {'terrane ms':>10} {'torch ms':>9} {'ratio':>6}  {'launches':>8} {'waits':>6} "
                  f"{'alloc':>6} {'planned GB':>10} {'measured GB':>11}  best of torch")
         quick = ["--rounds", "1", "--steps", "10", "--precision", "bf16", "--no-compile"]
@@ -347,7 +351,7 @@ class Run:
             self.say("libkernel_times.so is not here, or no GPU")
             return {"left_out": "not here"}
         results = {}
-        for name in [one for one in NETWORKS if not self.options.network or one in self.options.network]:
+        for name in self.networks():
             if self.left() < self.after_steps() + 20:
                 break
             ours = terrane_options(NETWORKS[name])

@@ -1,4 +1,5 @@
 // Batch normalisation: statistics by column sums, then one pass over memory.
+#include "cuda/moments.hpp"
 #include "cuda/plans.hpp"
 #include "cuda/sums.hpp"
 #include "formulas/norm.hpp"
@@ -66,13 +67,7 @@ struct MomentSums {
 
     template <int width>
     TERRANE_HOST_DEVICE void add(std::int64_t row, std::int64_t column, double (&own)[2][width]) const {
-        float values[width];
-        load<width>(x, row * channels + column, values);
-        for (int i = 0; i < width; ++i) {
-            const double value = static_cast<double>(values[i]);
-            own[0][i] += value;
-            own[1][i] += value * value;
-        }
+        add_moments<width>(x, row * channels + column, own);
     }
     TERRANE_HOST_DEVICE void finish(std::int64_t c, const double (&total)[2]) const {
         const double count = static_cast<double>(rows);

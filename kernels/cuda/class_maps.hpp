@@ -17,8 +17,7 @@ inline constexpr std::int64_t most_classes = 256;
 /// Where the logits of a label pixel are interpolated from.
 struct PixelTaps {
     formulas::Tap<float, int> row, column;
-    std::int64_t at00, at01, at10,
-        at11;  ///< first elements of the four source pixels
+    std::int64_t at00, at01, at10, at11;  ///< first elements of the four source pixels
 };
 
 /// What the bytes of a map mean: classes, or distances, of which 0 does not

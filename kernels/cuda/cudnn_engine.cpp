@@ -82,15 +82,15 @@ void CudnnEngine::choose(const EngineKey& key, const std::vector<fe::NumericalNo
     const std::string known = shared_.choices.find(key.text());
     const auto begin = std::chrono::steady_clock::now();
     std::vector<std::int64_t> built;
-    // What was kept may not exist any more, and what the heuristics propose may not be allowed.
-    const std::vector<fe::HeurMode_t> proposals{fe::HeurMode_t::A, fe::HeurMode_t::B},
-        fallback{fe::HeurMode_t::FALLBACK};
-    for (const auto& [heuristics, wanted] : {std::pair{proposals, known},
-                                             {fallback, known},
-                                             {proposals, std::string()},
-                                             {fallback, std::string()}}) {
-        if (built.empty() && plan_with(heuristics, unwanted)) built = build(wanted);
-    }
+    const auto build_any_of = [&](const std::string& wanted) {
+        using Mode = fe::HeurMode_t;
+        for (const std::vector<Mode>& heuristics :
+             {std::vector{Mode::A, Mode::B}, std::vector{Mode::FALLBACK}}) {
+            if (built.empty() && plan_with(heuristics, unwanted)) built = build(wanted);
+        }
+    };
+    if (!known.empty()) build_any_of(known);
+    if (built.empty()) build_any_of("");  // what was kept may not exist any more
     if (built.empty()) {
         if (reason_.empty())
             reason_ = fmt::format("{}: no engine that always sums in the same order can be built", purpose_);

@@ -1,4 +1,5 @@
 // Group normalisation: statistics per sample and group of channels.
+#include "cuda/moments.hpp"
 #include "cuda/plans.hpp"
 #include "cuda/sums.hpp"
 #include "formulas/activation.hpp"
@@ -41,13 +42,7 @@ struct MomentSums {
 
     template <int width>
     TERRANE_HOST_DEVICE void add(std::int64_t row, std::int64_t column, double (&own)[2][width]) const {
-        float values[width];
-        load<width>(x, row * channels + column, values);
-        for (int i = 0; i < width; ++i) {
-            const double value = static_cast<double>(values[i]);
-            own[0][i] += value;
-            own[1][i] += value * value;
-        }
+        add_moments<width>(x, row * channels + column, own);
     }
     TERRANE_HOST_DEVICE void finish(std::int64_t channel, const double (&total)[2]) const {
         found[channel] = {total[0], total[1]};

@@ -54,6 +54,16 @@ struct Square {
     float values[most][most];
 };
 
+/// Runs body(row, column) for a thread's elements of a square.
+template <int most, typename Body>
+TERRANE_HOST_DEVICE inline void over_square(int thread, Body body) {
+    for (int i = thread; i < most * most; i += block_threads) body(i / most, i % most);
+}
+/// An element of a square of `width` rows in device memory; 0 beyond it.
+TERRANE_HOST_DEVICE inline float element(const float* square, std::int64_t width, int row, int column) {
+    return row < width && column < width ? square[row * width + column] : 0.0f;
+}
+
 /// What all threads of a team know about where they are.
 struct Span {
     std::int64_t head, begin, end;
@@ -179,8 +189,7 @@ struct ContextParts {
             team.shared.sums[thread] = 0;
         });
         team.each([&](int thread) {
-            for (int i = thread; i < most * most; i += threads)
-                team.shared.context.values[i / most][i % most] = 0;
+            over_square<most>(thread, [&](int d, int e) { team.shared.context.values[d][e] = 0; });
         });
         for (std::int64_t first = 0; first < rows; first += Tile<most>::positions) {
             team.each([&](int thread) {
@@ -261,10 +270,8 @@ struct Attend {
         const float* const own = context + span.head * width * width;
         const float scale = heads.scale();
         team.each([&](int thread) {
-            for (int i = thread; i < most * most; i += threads) {
-                const int d = i / most, e = i % most;
-                team.shared.context.values[d][e] = d < width && e < width ? own[d * width + e] : 0.0f;
-            }
+            over_square<most>(
+                thread, [&](int d, int e) { team.shared.context.values[d][e] = element(own, width, d, e); });
         });
         for (std::int64_t first = 0; first < rows; first += Tile<most>::positions) {
             team.each([&](int thread) {
@@ -310,11 +317,10 @@ struct QueryGradient {
         const float* const own = context + span.head * width * width;
         const float scale = heads.scale();
         team.each([&](int thread) {
-            for (int i = thread; i < most * most; i += threads) {
-                const int d = i / most, e = i % most;
-                team.shared.turned.values[e][d] = d < width && e < width ? own[d * width + e] : 0.0f;
+            over_square<most>(thread, [&](int d, int e) {
+                team.shared.turned.values[e][d] = element(own, width, d, e);
                 team.shared.slope.values[d][e] = 0;
-            }
+            });
         });
         for (std::int64_t first = 0; first < rows; first += Tile<most>::positions) {
             team.each([&](int thread) {
@@ -398,12 +404,11 @@ struct KeyValueGradient {
         const float* const own = slope + span.head * width * width;
         const float* const kept = context + span.head * width * width;
         team.each([&](int thread) {
-            for (int i = thread; i < most * most; i += threads) {
-                const int d = i / most, e = i % most;
-                const float value = d < width && e < width ? own[d * width + e] : 0.0f;
+            over_square<most>(thread, [&](int d, int e) {
+                const float value = element(own, width, d, e);
                 team.shared.slope.values[d][e] = value;
                 team.shared.turned.values[e][d] = value;
-            }
+            });
             if (thread >= width) return;
             float along = 0;
             for (std::int64_t e = 0; e < width; ++e)

@@ -1,0 +1,20 @@
+#pragma once
+
+#include "cuda/pack.hpp"
+
+namespace terrane::cuda {
+
+/// Adds to column sums `width` neighbours of x from `first` on, and their squares: what mean and variance are
+/// made of.
+template <int width, typename T>
+TERRANE_HOST_DEVICE inline void add_moments(const T* x, std::int64_t first, double (&own)[2][width]) {
+    float values[width];
+    load<width>(x, first, values);
+    for (int i = 0; i < width; ++i) {
+        const double value = static_cast<double>(values[i]);
+        own[0][i] += value;
+        own[1][i] += value * value;
+    }
+}
+
+}  // namespace terrane::cuda
