@@ -4,8 +4,8 @@
 
 #include <cstdlib>
 #include <map>
-#include <sstream>
 
+#include "app/gpu_selection.hpp"
 #include "base/log.hpp"
 #include "cpu/backend.hpp"
 #include "cuda/backend.hpp"
@@ -32,57 +32,41 @@ void refuse_to_share(const comm::World& world, const std::vector<std::string>& i
         "or use --device cpu; -s runtime.share_device=true allows it for tests.");
 }
 
-// The other GPUs are not even opened: CUDA, which hasn't looked yet, sees one.
-void choose_gpu(const Invocation& invocation, const config::Runtime& runtime) {
-    if (!invocation.has("gpu-ids")) return;
-    const std::string visible = visible_gpu(invocation.text("gpu-ids"), invocation.world().size(),
-                                            comm::environment_variable("CUDA_VISIBLE_DEVICES"));
-    if (runtime.device != "cuda" && runtime.device != "auto") {
-        log::info("note  --gpu-ids has no effect: the device is {}", runtime.device);
-    } else if (invocation.world().size() > 1) {
-        log::info("note  --gpu-ids has no effect on {} ranks: each takes the GPU of its local rank",
-                  invocation.world().size());
-    } else {
-        ::setenv("CUDA_VISIBLE_DEVICES", visible.c_str(), 1);
+bool may_use_gpus(const config::Runtime& runtime) {
+    return runtime.device == "cuda" || runtime.device == "auto";
+}
+
+// CUDA hasn't looked yet, and looks once: what it isn't shown it doesn't open. Whether a choice was made.
+bool show_gpus(const Invocation& invocation, const std::vector<std::int64_t>& ids) {
+    const auto selected = select_gpus(ids, look_for_gpus(), invocation.world().local_size());
+    if (selected) ::setenv("CUDA_VISIBLE_DEVICES", selected->c_str(), 1);
+    return selected.has_value();
+}
+
+// What became of runtime.gpu_ids, in the banner's line or in a message of its own.
+void tell_selection(const Invocation& invocation, const config::Runtime& runtime, bool selected,
+                    DeviceChoice& choice) {
+    const std::vector<std::int64_t>& ids = runtime.gpu_ids;
+    if (choice.device != "cuda") {
+        log::info("note  runtime.gpu_ids has no effect: the device is {}", choice.device);
+        return;
+    }
+    if (!selected) {
+        log::info("note  runtime.gpu_ids has no effect: CUDA_VISIBLE_DEVICES=\"{}\" leaves nothing to choose",
+                  comm::environment_variable("CUDA_VISIBLE_DEVICES").value_or(""));
+        return;
+    }
+    if (!runtime.share_device) require_gpu_per_rank(ids, invocation.world().hosts());
+    choice.why += fmt::format("; runtime.gpu_ids = [{}]", fmt::join(ids, ", "));
+    if (invocation.world().size() == 1 && ids.size() > 1) {
+        log::warning(
+            "runtime.gpu_ids names {0} GPUs, but one rank computes on one, the first: 'mpirun -n {0} terrane "
+            "...' starts a rank for each.",
+            ids.size());
     }
 }
 
 }  // namespace
-
-std::string visible_gpu(const std::string& gpu_ids, int ranks, const std::optional<std::string>& visible) {
-    const auto split = [](const std::string& text) {
-        std::vector<std::string> parts;
-        std::istringstream list(text);
-        for (std::string one; std::getline(list, one, ',');) parts.push_back(one);
-        return parts;
-    };
-    const std::vector<std::string> wanted = split(gpu_ids);
-    for (const std::string& one : wanted) {
-        if (one.empty() || one.size() > 4 || one.find_first_not_of("0123456789") != std::string::npos) {
-            throw Error(ExitCode::usage, 103,
-                        fmt::format("--gpu-ids takes numbers from 0, but was given \"{}\".", gpu_ids),
-                        "Example: --gpu-ids 1");
-        }
-    }
-    if (ranks > 1) return visible.value_or("");
-    const auto refuse = [](const std::string& message, const std::string& fix) {
-        throw Error(ExitCode::device_unavailable, 715, message, fix);
-    };
-    if (wanted.size() != 1) {
-        refuse(fmt::format("--gpu-ids names {} GPUs, but one rank computes on one.", wanted.size()),
-               fmt::format("Start a rank for each: CUDA_VISIBLE_DEVICES={} mpirun -n {} terrane ...", gpu_ids,
-                           wanted.size()));
-    }
-    const auto number = static_cast<std::size_t>(std::stoi(wanted[0]));
-    if (!visible) return std::to_string(number);
-    const std::vector<std::string> seen = split(*visible);
-    if (number >= seen.size()) {
-        refuse(fmt::format("--gpu-ids names GPU {}, but CUDA_VISIBLE_DEVICES=\"{}\" shows {}.", number,
-                           *visible, seen.size()),
-               "--gpu-ids counts the visible GPUs, from 0.");
-    }
-    return seen[number];
-}
 
 std::vector<std::vector<int>> ranks_that_share(const std::vector<std::string>& ids) {
     std::map<std::string, std::vector<int>> users;
@@ -103,18 +87,27 @@ ChosenBackend::ChosenBackend(std::unique_ptr<device::Backend> backend, const std
                         backend_->description(), why)) {}
 
 DeviceChoice agree_on_device(const Invocation& invocation, const config::Runtime& runtime) {
-    if (runtime.device != "auto") return {runtime.device, "runtime.device"};
-    std::vector<GpuFinding> findings;
-    for (const std::string& why_not :
-         invocation.communicator().all_gather(cuda::why_unusable(invocation.world().local_rank())))
-        findings.push_back({why_not});
-    return choose_device(findings, invocation.world().hosts());
+    const bool choosing = !runtime.gpu_ids.empty();
+    const bool selected = choosing && may_use_gpus(runtime) && show_gpus(invocation, runtime.gpu_ids);
+    DeviceChoice choice{runtime.device, "runtime.device"};
+    if (runtime.device == "auto") {
+        std::vector<GpuFinding> findings;
+        for (const std::string& why_not :
+             invocation.communicator().all_gather(cuda::why_unusable(invocation.world().local_rank())))
+            findings.push_back({why_not});
+        choice = choose_device(findings, invocation.world().hosts());
+    }
+    if (choosing) tell_selection(invocation, runtime, selected, choice);
+    return choice;
 }
 
 ChosenBackend choose_backend(const Invocation& invocation, const config::Runtime& runtime) {
+    return open_backend(invocation, runtime, agree_on_device(invocation, runtime));
+}
+
+ChosenBackend open_backend(const Invocation& invocation, const config::Runtime& runtime,
+                           const DeviceChoice& choice) {
     const comm::World& world = invocation.world();
-    choose_gpu(invocation, runtime);
-    const DeviceChoice choice = agree_on_device(invocation, runtime);
     if (choice.device == "ref") return {ref::make_ref_backend(), choice.why};
     if (choice.device == "cpu") {
         try {

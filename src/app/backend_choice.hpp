@@ -27,21 +27,20 @@ class ChosenBackend {
     std::string line_;
 };
 
-/// The backend for runtime.device: cpu, ref or cuda as asked for; auto: see choose_device. On a machine with
-/// several GPUs a rank takes the one of its local rank; alone, the one of --gpu-ids. Collective. Throws Error
-/// E0712, E0713 or E0718 (69) if cuda is asked for and can't be had, E0715 (69) as visible_gpu(), E0719 (69)
-/// if auto finds a usable GPU on some ranks only, E0716 (69) on every rank if ranks would share a GPU without
-/// runtime.share_device.
-ChosenBackend choose_backend(const Invocation& invocation, const config::Runtime& runtime);
-
-/// The same decision without the backend. Collective; throws Error E0719.
+/// What the ranks compute on: cpu, ref or cuda as runtime.device asks; auto: see choose_device. Where GPUs
+/// may be taken CUDA is shown those of runtime.gpu_ids alone, so it must not have looked for any before: once
+/// per command. Collective. Throws Error E0715 (69) as select_gpus() and require_gpu_per_rank(), E0719 (69)
+/// if auto finds a usable GPU on some ranks only.
 DeviceChoice agree_on_device(const Invocation& invocation, const config::Runtime& runtime);
 
-/// The value of CUDA_VISIBLE_DEVICES that shows a rank alone nothing but the GPU that `gpu_ids` (of
-/// --gpu-ids) names among those `visible`, the variable's present value; for several ranks that value. Throws
-/// Error E0715 (69) if there are several, or not so many visible ones, and E0103 (2) if it is no list of
-/// numbers.
-std::string visible_gpu(const std::string& gpu_ids, int ranks, const std::optional<std::string>& visible);
+/// The backend of that choice. Of several GPUs that a rank sees it takes the one of its local rank.
+/// Collective. Throws Error E0712, E0713 or E0718 (69) if cuda is asked for and can't be had, E0716 (69) on
+/// every rank if ranks would share a GPU without runtime.share_device.
+ChosenBackend open_backend(const Invocation& invocation, const config::Runtime& runtime,
+                           const DeviceChoice& choice);
+
+/// Both, for verbs that compute on whatever it is.
+ChosenBackend choose_backend(const Invocation& invocation, const config::Runtime& runtime);
 
 /// What ranks sum with in device memory; null: by way of the host, or one rank without --distributed.
 /// Collective. Throws Error E0717 (69) if NCCL can't connect them. Where another rank is lost later, the sums

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <boost/program_options.hpp>
 #include <charconv>
+#include <sstream>
 
 #include "config/convert.hpp"
 #include "config/node.hpp"
@@ -81,12 +82,25 @@ std::vector<std::string> names_of(const std::vector<VerbOption>& options) {
     return names;
 }
 
-// A text option takes its value as it stands; for the others it is a TOML literal.
+// "0,2" as a TOML array; what is no number in it is for the conversion to refuse.
+std::string list_of(const std::string& text) {
+    std::vector<std::string> items;
+    std::istringstream words(text);
+    for (std::string word; std::getline(words, word, ',');) {
+        const bool plain = !word.empty() && word.find_first_not_of("+-0123456789") == std::string::npos;
+        items.push_back(plain ? word : config::toml_string(word));
+    }
+    return fmt::format("[{}]", fmt::join(items, ","));
+}
+
+// A text option takes its value as it stands; for the others it is a TOML literal, a list without brackets.
 config::Assignment assignment(const VerbOption& option, const std::string& value) {
     const config::Option* known = config::find_option(option.key);
     TERRANE_ASSERT(known != nullptr, "--{} stands for the unknown key {}", option.name, option.key);
-    const bool text = known->kind == config::ValueKind::text;
-    return {option.key, text ? config::toml_string(value) : value, "--" + option.name};
+    std::string literal = value;
+    if (known->kind == config::ValueKind::text) literal = config::toml_string(value);
+    if (known->kind == config::ValueKind::integers && !value.starts_with('[')) literal = list_of(value);
+    return {option.key, literal, "--" + option.name};
 }
 
 config::Assignment parse_set(const std::string& text) {
@@ -195,7 +209,8 @@ const std::vector<VerbOption>& global_options() {
         {"distributed", Argument::none, "", "one rank without a launcher is a world of ranks, too"},
         {"world-size", Argument::one, "N", "refuse to run if the launcher started another number of ranks"},
         {"local-rank", Argument::one, "N", "LOCAL_RANK where that is not set; -1: not given"},
-        {"gpu-ids", Argument::one, "N", "the GPU of one rank alone, among those it sees"},
+        {"gpu-ids", Argument::one, "N[,N...]", "the GPUs that the ranks of a host take, among those in sight",
+         '\0', "runtime.gpu_ids", false},
         {"trace-barriers", Argument::none, "", "every rank says when it comes to and leaves a collective"},
         {"dist-debug", Argument::one, "LEVEL", "off, info or detail: what ranks tell and compare", '\0',
          "runtime.dist_debug", false},

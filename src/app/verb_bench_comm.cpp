@@ -20,11 +20,14 @@ ExitCode run_bench_comm(Invocation& invocation) {
     const auto times = static_cast<int>(repetitions);
     bench::MeasuredSums measured{bench::measure_sums(ranks, bytes, times), {}};
     const config::Config& config = invocation.config();
-    if (world.size() > 1 && agree_on_device(invocation, config.runtime).device == "cuda") {
-        const ChosenBackend backend = choose_backend(invocation, config.runtime);
-        const DeviceSums sums(invocation, config, *backend);
-        if (sums.get() != nullptr)
-            measured.device = bench::measure_queued_sums(*backend, *sums.get(), ranks, bytes, times);
+    if (world.size() > 1) {
+        const DeviceChoice choice = agree_on_device(invocation, config.runtime);
+        if (choice.device == "cuda") {
+            const ChosenBackend backend = open_backend(invocation, config.runtime, choice);
+            const DeviceSums sums(invocation, config, *backend);
+            if (sums.get() != nullptr)
+                measured.device = bench::measure_queued_sums(*backend, *sums.get(), ranks, bytes, times);
+        }
     }
     if (world.rank() == 0) {
         print_line(bench::collectives_json(measured, world.size(), world.nodes(), world.library(),

@@ -133,7 +133,7 @@ std::string describe_device(const Invocation& invocation) {
         const DeviceChoice choice = agree_on_device(invocation, config.runtime);
         std::string text = fmt::format("device   {} ({})\n", choice.device, choice.why);
         if (ranks == 1 || choice.device != "cuda") return text;
-        const ChosenBackend backend = choose_backend(invocation, config.runtime);
+        const ChosenBackend backend = open_backend(invocation, config.runtime, choice);
         const DeviceSums sums(invocation, config, *backend);
         if (sums.get() == nullptr) return text + "nccl     not used: sums go by way of the host\n";
         constexpr std::size_t largest = std::size_t{64} << 20;

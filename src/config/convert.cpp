@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cmath>
 #include <filesystem>
+#include <set>
 
 #include "base/error.hpp"
 #include "config/nearest.hpp"
@@ -135,6 +136,20 @@ std::vector<Item> as_list(const Option& option, const Node& node, const std::str
     return items;
 }
 
+std::vector<std::int64_t> as_integers(const Option& option, const Node& node, const std::string& key) {
+    auto items = as_list<std::int64_t>(option, node, key, [&](const Node& item, const std::string& item_key) {
+        return as_integer(option, item, item_key);
+    });
+    if (!option.distinct) return items;
+    std::set<std::int64_t> seen;
+    for (const std::int64_t item : items) {
+        if (seen.insert(item).second) continue;
+        throw Error(ExitCode::config_invalid, 508, fmt::format("{}: {} has {} twice.", node.where, key, item),
+                    "Name each once.");
+    }
+    return items;
+}
+
 std::int64_t integer_key(const Option& option, const std::string& text, const Node& node,
                          const std::string& key) {
     std::int64_t value = 0;
@@ -168,10 +183,7 @@ Value convert(const Option& option, const Node& node, const std::string& key, co
         case ValueKind::text:
             return as_text(option, node, key, folder);
         case ValueKind::integers:
-            return as_list<std::int64_t>(option, node, key,
-                                         [&](const Node& item, const std::string& item_key) {
-                                             return as_integer(option, item, item_key);
-                                         });
+            return as_integers(option, node, key);
         case ValueKind::reals:
             return as_list<double>(option, node, key, [&](const Node& item, const std::string& item_key) {
                 return as_real(option, item, item_key);

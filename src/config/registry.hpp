@@ -51,6 +51,7 @@ struct Option {
     std::optional<Bound> high;
     std::vector<std::string> allowed;   ///< of a text, or of each text of a list or map value; empty: any
     std::optional<std::size_t> length;  ///< of an array; empty: any
+    bool distinct = false;              ///< no value of an array of integers occurs twice
     Presence presence = Presence::has_default;
     PathRule path = PathRule::plain;
     bool command_line_only = false;  ///< not accepted in files and not printed (runtime.out ...)

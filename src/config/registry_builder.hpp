@@ -124,6 +124,7 @@ class TableOf {
     TableOf& below(double high) { return last().high = Bound{high, true}, *this; }
     TableOf& one_of(std::vector<std::string> allowed) { return last().allowed = std::move(allowed), *this; }
     TableOf& length(std::size_t items) { return last().length = items, *this; }
+    TableOf& distinct() { return last().distinct = true, *this; }
     TableOf& required() { return last().presence = Presence::required, *this; }
     TableOf& path() { return last().path = PathRule::relative_to_config, *this; }
     TableOf& command_line_only() { return last().command_line_only = true, *this; }

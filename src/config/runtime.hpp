@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 /// What belongs to one call of the program. One struct per TOML table, defaults included; see
 /// config/config.hpp.
@@ -17,6 +18,7 @@ struct Runtime {
     std::uint64_t seed = 0;
     std::string deterministic = "run";  ///< run: equal bits for equal rank and thread counts; ranks: for any
     std::string device = "auto";        ///< auto, cpu, cuda, ref
+    std::vector<std::int64_t> gpu_ids;  ///< of a host, local rank n takes the n-th; empty: all in sight
     std::string device_sums = "auto";   ///< sums over ranks of device memory: auto (NCCL where it is), host
     bool share_device = false;          ///< ranks may use one GPU together
     std::string progress = "auto";      ///< auto, bar, line, none

@@ -68,6 +68,14 @@ TableOf<Runtime> runtime() {
                 "auto: the GPUs if every rank has one that it can use, the CPUs if none has")
         .one_of({"auto", "cpu", "cuda", "ref"});
     table
+        .option(
+            "gpu_ids", &Runtime::gpu_ids,
+            "the GPUs that the ranks of a host take, in the order of their local ranks, counted among the "
+            "visible ones; empty: all of them")
+        .at_least(0)
+        .at_most(1023)
+        .distinct();
+    table
         .option("device_sums", &Runtime::device_sums,
                 "how ranks sum what lies in their GPUs; auto: by NCCL where every rank has a GPU of its own")
         .one_of({"auto", "host"});

@@ -29,6 +29,7 @@ Json array(const Option& option, const char* type) {
         schema["minItems"] = *option.length;
         schema["maxItems"] = *option.length;
     }
+    if (option.distinct) schema["uniqueItems"] = true;
     return schema;
 }
 

@@ -46,6 +46,16 @@ Node convert(const toml::node& from, const std::string& name) {
     return node;
 }
 
+// A value of the command line has no lines, nor have the items within.
+void place_at(Node& node, const std::string& where) {
+    node.where = where;
+    if (auto* items = std::get_if<Node::Array>(&node.value)) {
+        for (Node& item : *items) place_at(item, where);
+    } else if (auto* entries = std::get_if<Node::Table>(&node.value)) {
+        for (Node::Entry& entry : *entries) place_at(entry.node, where);
+    }
+}
+
 }  // namespace
 
 std::string_view describe_type(const Node& node) {
@@ -80,7 +90,7 @@ Node parse_toml_literal(std::string_view literal, const std::string& where) {
         const toml::table parsed = toml::parse("value = " + std::string(literal));
         if (parsed.size() == 1) {
             Node node = convert(*parsed.get("value"), where);
-            node.where = where;
+            place_at(node, where);
             return node;
         }
     } catch (const toml::parse_error& reason) {

@@ -65,7 +65,7 @@ TEST_CASE("named options become configuration values with their own source", "[a
     const app::Command command =
         app::parse_command_line({"config", "print", "-c", "a.toml", "--config=b.toml", "-s", "train.epochs=5",
                                  "--set=a.b=c=d", "-o", "[odd]name", "--seed=9", "--max-time", "1:02:03",
-                                 "-v", "--overwrite", "--deterministic", "--sources"});
+                                 "-v", "--overwrite", "--deterministic", "--sources", "--gpu-ids", "2,0"});
     CHECK(command.verb->name == "config print");
     CHECK(command.config_files == std::vector<std::string>{"a.toml", "b.toml"});
     REQUIRE(command.sets.size() == 2);
@@ -76,6 +76,10 @@ TEST_CASE("named options become configuration values with their own source", "[a
     CHECK(value_of(command, "runtime.max_time") == "3723.0");
     CHECK(value_of(command, "runtime.log_level") == "\"debug\"");
     CHECK(value_of(command, "runtime.overwrite") == "true");
+    CHECK(value_of(command, "runtime.gpu_ids") == "[2,0]");
+    CHECK(value_of(app::parse_command_line({"doctor", "--gpu_ids=[1]"}), "runtime.gpu_ids") == "[1]");
+    CHECK(value_of(app::parse_command_line({"doctor", "--gpu-ids", "1,x"}), "runtime.gpu_ids") ==
+          "[1,\"x\"]");
     CHECK(value_of(command, "runtime.deterministic") == "\"run\"");
     CHECK(command.parsed.values.contains("sources"));
 }

@@ -52,6 +52,14 @@ TEST_CASE("every mistake in a config file is named with file, line and remedy", 
         {"[grid]\ntile = 8\n",
          "error[E0505]: scene.toml:2: grid.tile = 8 is out of range: it must be at least 16 and at most 8192 "
          "pixels. It means: edge of a stored tile."},
+        {"[runtime]\ngpu_ids = [0, -1]\n",
+         "error[E0505]: scene.toml:2: runtime.gpu_ids[1] = -1 is out of range: it must be at least 0 and at "
+         "most "
+         "1023. It means: the GPUs that the ranks of a host take, in the order of their local ranks, counted "
+         "among "
+         "the visible ones; empty: all of them."},
+        {"[runtime]\ngpu_ids = [1, 0, 1]\n",
+         "error[E0508]: scene.toml:2: runtime.gpu_ids has 1 twice. Name each once."},
         {"[optim]\nlr = 0\n",
          "error[E0505]: scene.toml:2: optim.lr = 0 is out of range: it must be above 0. It means: peak "
          "learning rate."},
@@ -102,6 +110,12 @@ TEST_CASE("values that contradict each other are errors", "[config]") {
     CHECK(set_error("modality.dsm.name", "optical") ==
           "error[E0508]: scene.toml:6: two entries of [[modality]] have the name \"optical\". Give each its "
           "own name.");
+    CHECK(set_error("runtime.gpu_ids", "[0, 'x']") ==
+          "error[E0503]: --set: runtime.gpu_ids[1] must be an array of integers, but is a string. It means: "
+          "the GPUs "
+          "that the ranks of a host take, in the order of their local ranks, counted among the visible ones; "
+          "empty: "
+          "all of them.");
     CHECK(set_error("split.fractions", "[0.5, 0.1, 0.1]") ==
           "error[E0509]: --set: split.fractions = [0.5, 0.1, 0.1] sum to 0.7, not 1. "
           "Give the shares of train, val and test of the whole.");
