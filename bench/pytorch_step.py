@@ -64,7 +64,7 @@ def modalities(options):
 
 
 class TorchSetting:
-    """A model and optimizer of its own per setting; step() returns seconds."""
+    """A model and optimizer of its own per setting."""
 
     def __init__(self, options, case, precision, layout, mode):
         self.name = f"pytorch {precision} {layout} {mode}"
@@ -117,7 +117,6 @@ class TorchSetting:
         return sum(value * weight for value, weight in values.values())
 
     def step(self):
-        begin = time.perf_counter()
         if self.mini_batch is not None:
             self.mini_batch.step(self.images, self.presence, self.labels)
         else:
@@ -125,9 +124,25 @@ class TorchSetting:
             self.optimizer.zero_grad()
             loss.backward()
             self.optimizer.step()
+
+    def synchronise(self):
         if self.device == "cuda":
             torch.cuda.synchronize()
-        return time.perf_counter() - begin
+
+    def seconds(self, steps):
+        """Of each step; on a GPU their mean, since nothing waits for the device between steps, neither here nor in terrane."""
+        if self.device != "cuda":
+            marks = [time.perf_counter()]
+            for _ in range(steps):
+                self.step()
+                marks.append(time.perf_counter())
+            return [end - begin for begin, end in zip(marks, marks[1:])]
+        self.synchronise()
+        begin = time.perf_counter()
+        for _ in range(steps):
+            self.step()
+        self.synchronise()
+        return [(time.perf_counter() - begin) / steps] * steps
 
 
 def terrane_settings(options):
@@ -187,7 +202,7 @@ class Comparison:
             return
         try:
             setting = TorchSetting(self.options, self.case, precision, layout, mode)
-            setting.step(), setting.step()
+            setting.step(), setting.step(), setting.synchronise()
             self.settings.append(setting)
         except Exception as error:  # a setting PyTorch can't run here is reported, not hidden
             self.left_out.append(f"{name}: {type(error).__name__}: {str(error)[:200]}")
@@ -203,7 +218,7 @@ class Comparison:
             self.seconds.setdefault(f"terrane {precision}", []).extend(self.details[precision]["seconds"])
         for setting in self.settings:
             setting.step()
-            self.seconds.setdefault(setting.name, []).extend(setting.step() for _ in range(self.options.steps))
+            self.seconds.setdefault(setting.name, []).extend(setting.seconds(self.options.steps))
         if self.options.output:
             with open(self.options.output + ".part", "w") as file:
                 json.dump(self.report(), file, indent=1)

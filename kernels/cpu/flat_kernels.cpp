@@ -78,7 +78,7 @@ TERRANE_INLINE double block_sum_of_squares(const float* values, std::int64_t cou
     return sum;
 }
 
-TERRANE_INLINE std::uint32_t count_not_finite(const float* values, std::int64_t count) {
+TERRANE_INLINE std::uint32_t count_not_finite_of(const float* values, std::int64_t count) {
     std::uint32_t found = 0;
     for (std::int64_t i = 0; i < count; ++i) {
         found += (std::bit_cast<std::uint32_t>(values[i]) & 0x7f800000u) == 0x7f800000u ? 1u : 0u;
@@ -89,42 +89,46 @@ TERRANE_INLINE std::uint32_t count_not_finite(const float* values, std::int64_t 
 }  // namespace
 
 void FlatKernels::sgd(std::span<float> parameters, std::span<const float> gradients,
-                      std::span<float> velocity, std::span<const device::UpdateSegment> segments,
-                      const device::UpdateScalars& scalars) {
+                      std::span<float> velocity, std::span<float> average,
+                      std::span<const device::UpdateSegment> segments, const device::UpdateScalars* scalars) {
     TERRANE_ASSERT(gradients.size() == parameters.size() && velocity.size() == parameters.size(),
                    "{} parameters, {} gradients, {} velocities", parameters.size(), gradients.size(),
                    velocity.size());
+    if (!scalars->is_made) return;
     for_each_piece(std::ssize(parameters), segments,
                    [&](std::int64_t begin, std::int64_t end, const device::UpdateSegment& segment) {
-                       if (segment.is_frozen(scalars.step)) return;
-                       const auto factors = formulas::sgd_factors<float>(scalars, segment);
+                       if (formulas::is_frozen(segment, scalars->step)) return;
+                       const auto factors = formulas::sgd_factors<float>(*scalars, segment);
                        vectorised([&] {
                            sgd_piece(parameters.data() + begin, gradients.data() + begin,
                                      velocity.data() + begin, end - begin, factors);
                        });
                    });
+    if (!average.empty()) blend(average, parameters, scalars->average_keep);
 }
 
 void FlatKernels::adamw(std::span<float> parameters, std::span<const float> gradients,
-                        std::span<float> moment1, std::span<float> moment2,
+                        std::span<float> moment1, std::span<float> moment2, std::span<float> average,
                         std::span<const device::UpdateSegment> segments,
-                        const device::UpdateScalars& scalars) {
+                        const device::UpdateScalars* scalars) {
     TERRANE_ASSERT(gradients.size() == parameters.size() && moment1.size() == parameters.size() &&
                        moment2.size() == parameters.size(),
                    "{} parameters, {} gradients, {} and {} moments", parameters.size(), gradients.size(),
                    moment1.size(), moment2.size());
+    if (!scalars->is_made) return;
     for_each_piece(std::ssize(parameters), segments,
                    [&](std::int64_t begin, std::int64_t end, const device::UpdateSegment& segment) {
-                       if (segment.is_frozen(scalars.step)) return;
-                       const auto factors = formulas::adamw_factors<float>(scalars, segment);
+                       if (formulas::is_frozen(segment, scalars->step)) return;
+                       const auto factors = formulas::adamw_factors<float>(*scalars, segment);
                        vectorised([&] {
                            adamw_piece(parameters.data() + begin, gradients.data() + begin,
                                        moment1.data() + begin, moment2.data() + begin, end - begin, factors);
                        });
                    });
+    if (!average.empty()) blend(average, parameters, scalars->average_keep);
 }
 
-double FlatKernels::sum_of_squares(std::span<const float> values) {
+void FlatKernels::sum_of_squares(std::span<const float> values, double* result) {
     const std::int64_t elements = std::ssize(values);
     const std::int64_t blocks = blocks_of(elements);
     block_sums_.resize(static_cast<std::size_t>(blocks));
@@ -138,7 +142,7 @@ double FlatKernels::sum_of_squares(std::span<const float> values) {
     }
     double sum = 0;
     for (double block_sum : block_sums_) sum += block_sum;
-    return sum;
+    *result = sum;
 }
 
 void FlatKernels::blend(std::span<float> average, std::span<const float> values, double keep) {
@@ -173,20 +177,29 @@ void FlatKernels::exchange(std::span<float> a, std::span<float> b) {
     }
 }
 
-bool FlatKernels::any_not_finite(std::span<const float> values) {
+void FlatKernels::count_not_finite(std::span<const float> values, double* result) {
     const std::int64_t elements = std::ssize(values);
     const std::int64_t blocks = blocks_of(elements);
-    std::uint32_t found = 0;
-#pragma omp parallel for schedule(static) reduction(|| : found)
+    std::int64_t found = 0;  // whole numbers: any order gives the same sum
+#pragma omp parallel for schedule(static) reduction(+ : found)
     for (std::int64_t block = 0; block < blocks; ++block) {
         const std::int64_t first = block * block_size;
         std::uint32_t in_block = 0;
         vectorised([&] {
-            in_block = count_not_finite(values.data() + first, std::min(block_size, elements - first));
+            in_block = count_not_finite_of(values.data() + first, std::min(block_size, elements - first));
         });
-        found = found != 0 || in_block != 0;
+        found += in_block;
     }
-    return found != 0;
+    *result = static_cast<double>(found);
+}
+
+void FlatKernels::settle(std::span<float> values, std::span<float> kept, const device::UpdateRecord* record) {
+    TERRANE_ASSERT(values.size() == kept.size(), "{} values, {} kept", values.size(), kept.size());
+    if (record->verdict == device::Verdict::made) {
+        std::copy(values.begin(), values.end(), kept.begin());
+    } else {
+        std::copy(kept.begin(), kept.end(), values.begin());
+    }
 }
 
 }  // namespace terrane::cpu

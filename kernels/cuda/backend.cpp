@@ -27,6 +27,23 @@ std::string text_of(const cudaUUID_t& uuid) {
     return text;
 }
 
+class EventMark final : public device::Backend::Mark {
+  public:
+    EventMark(Queue queue, HostWait& host_wait) : queue_(queue), host_wait_(host_wait) {}
+
+    void set() override { event_.record(queue_); }
+    void wait() override {
+        if (event_.is_done()) return;
+        if (host_wait_.is_checked()) ++cuda::work_counts().host_waits;  // else Event::wait counts
+        host_wait_.until([this] { return event_.is_done(); }, [this] { event_.wait(); });
+    }
+
+  private:
+    Queue queue_;
+    HostWait& host_wait_;
+    Event event_;
+};
+
 class CudaBackend final : public device::Backend {
   public:
     explicit CudaBackend(const cudaDeviceProp& properties)
@@ -105,6 +122,9 @@ class CudaBackend final : public device::Backend {
     void synchronise() override {
         if (host_wait_.is_checked()) ++cuda::work_counts().host_waits;  // else Stream::synchronise counts
         host_wait_.until([this] { return compute_.is_done(); }, [this] { compute_.synchronise(); });
+    }
+    std::unique_ptr<Mark> make_mark() override {
+        return std::make_unique<EventMark>(compute_.queue(), host_wait_);
     }
     device::WorkCounts work_counts() const override { return cuda::work_counts(); }
     std::optional<std::size_t> memory_left() const override {

@@ -3,6 +3,7 @@
 
 #include "cuda/sums.hpp"
 #include "formulas/update.hpp"
+#include "formulas/update_verdict.hpp"
 
 namespace terrane::cuda {
 
@@ -12,6 +13,8 @@ namespace {
 template <typename Factors>
 struct Segment {
     std::int64_t begin, end;
+    bool moves;  ///< false: frozen, or the whole update is not made
+    float average_keep;
     Factors factors;
 };
 
@@ -20,18 +23,18 @@ struct SgdRule {
     float* parameters;
     const float* gradients;
     float* velocity;
+    float* average;  ///< null: there is none
 
-    static Factors factors(const device::UpdateScalars& scalars, const device::UpdateSegment& segment) {
+    TERRANE_HOST_DEVICE static Factors factors(const device::UpdateScalars& scalars,
+                                               const device::UpdateSegment& segment) {
         return formulas::sgd_factors<float>(scalars, segment);
     }
     template <int width>
-    TERRANE_HOST_DEVICE void apply(std::int64_t first, const Factors& factors) const {
-        float w[width], g[width], v[width];
-        load<width>(parameters, first, w);
+    TERRANE_HOST_DEVICE void apply(std::int64_t first, const Factors& factors, float (&w)[width]) const {
+        float g[width], v[width];
         load<width>(gradients, first, g);
         load<width>(velocity, first, v);
         for (int i = 0; i < width; ++i) formulas::sgd_update(w[i], g[i], v[i], factors);
-        store<width>(parameters, first, w);
         store<width>(velocity, first, v);
     }
 };
@@ -41,21 +44,39 @@ struct AdamwRule {
     float* parameters;
     const float* gradients;
     float *moment1, *moment2;
+    float* average;  ///< null: there is none
 
-    static Factors factors(const device::UpdateScalars& scalars, const device::UpdateSegment& segment) {
+    TERRANE_HOST_DEVICE static Factors factors(const device::UpdateScalars& scalars,
+                                               const device::UpdateSegment& segment) {
         return formulas::adamw_factors<float>(scalars, segment);
     }
     template <int width>
-    TERRANE_HOST_DEVICE void apply(std::int64_t first, const Factors& factors) const {
-        float w[width], g[width], m[width], v[width];
-        load<width>(parameters, first, w);
+    TERRANE_HOST_DEVICE void apply(std::int64_t first, const Factors& factors, float (&w)[width]) const {
+        float g[width], m[width], v[width];
         load<width>(gradients, first, g);
         load<width>(moment1, first, m);
         load<width>(moment2, first, v);
         for (int i = 0; i < width; ++i) formulas::adamw_update(w[i], g[i], m[i], v[i], factors);
-        store<width>(parameters, first, w);
         store<width>(moment1, first, m);
         store<width>(moment2, first, v);
+    }
+};
+
+/// Item: a segment, whose factors are computed for all its parameters.
+template <typename Rule>
+struct PrepareSegment {
+    using Entry = Segment<typename Rule::Factors>;
+    const device::UpdateSegment* segments;
+    const device::UpdateScalars* scalars;
+    Entry* table;
+
+    TERRANE_HOST_DEVICE void operator()(std::int64_t item) const {
+        const device::UpdateSegment segment = segments[item];
+        Entry entry{segment.offset, segment.offset + segment.length,
+                    scalars->is_made && !formulas::is_frozen(segment, scalars->step),
+                    static_cast<float>(scalars->average_keep), typename Rule::Factors{}};
+        if (entry.moves) entry.factors = Rule::factors(*scalars, segment);
+        table[item] = entry;
     }
 };
 
@@ -80,17 +101,79 @@ struct Update {
         }
         return low;
     }
+    template <int pack>
+    TERRANE_HOST_DEVICE void apply(std::int64_t first, const Segment<typename Rule::Factors>& segment) const {
+        if (!segment.moves) return;
+        float w[pack];
+        load<pack>(rule.parameters, first, w);
+        rule.template apply<pack>(first, segment.factors, w);
+        store<pack>(rule.parameters, first, w);
+        if (rule.average == nullptr) return;
+        float average[pack];
+        load<pack>(rule.average, first, average);
+        for (int i = 0; i < pack; ++i) average[i] = formulas::blended(average[i], w[i], segment.average_keep);
+        store<pack>(rule.average, first, average);
+    }
     TERRANE_HOST_DEVICE void operator()(std::int64_t item) const {
         const std::int64_t begin = item * width, end = begin + width < elements ? begin + width : elements;
         std::int64_t at = find(begin);
         if (at < count && segments[at].begin <= begin && segments[at].end >= begin + width) {
-            rule.template apply<width>(begin, segments[at].factors);
+            apply<width>(begin, segments[at]);
             return;
         }
         for (std::int64_t i = begin; i < end; ++i) {
             while (at < count && segments[at].end <= i) ++at;
-            if (at < count && segments[at].begin <= i) rule.template apply<1>(i, segments[at].factors);
+            if (at < count && segments[at].begin <= i) apply<1>(i, segments[at]);
         }
+    }
+};
+
+/// One item. Losses beyond the first few are added to what the first ones gave.
+struct TotalLosses {
+    static constexpr std::int64_t most = 16;
+    device::LossTerm losses[most];
+    std::int64_t count;
+    bool adds;
+    double* totals;
+
+    TERRANE_HOST_DEVICE void operator()(std::int64_t) const {
+        double own[2];
+        formulas::total_losses(losses, count, own);
+        totals[0] = adds ? totals[0] + own[0] : own[0];
+        if (!adds) totals[1] = own[1];
+    }
+};
+
+/// One item.
+struct Gather {
+    device::UpdateFacts facts;
+    device::UpdateRecord* record;
+
+    TERRANE_HOST_DEVICE void operator()(std::int64_t) const { formulas::gather(facts, *record); }
+};
+
+/// One item.
+struct Judge {
+    device::UpdateRules rules;
+    device::UpdateRecord* record;
+    float* loss_scale;
+
+    TERRANE_HOST_DEVICE void operator()(std::int64_t) const {
+        formulas::judge(rules, *record);
+        if (loss_scale != nullptr) *loss_scale = static_cast<float>(record->loss_scale.value);
+    }
+};
+
+struct Settle {
+    float *values, *kept;
+    const device::UpdateRecord* record;
+
+    template <int width>
+    TERRANE_HOST_DEVICE void apply(std::int64_t first) const {
+        const bool is_made = record->verdict == device::Verdict::made;
+        float numbers[width];
+        load<width>(is_made ? values : kept, first, numbers);
+        store<width>(is_made ? kept : values, first, numbers);
     }
 };
 
@@ -166,83 +249,79 @@ std::int64_t count_of(std::span<const float> values) {
 }  // namespace
 
 std::byte* FlatKernels::scratch(std::size_t bytes) {
-    if (scratch_.bytes() < bytes) scratch_ = memory_.allocate(bytes);
-    return scratch_.data();
+    if (scratch_.empty() || scratch_.back().bytes() < bytes) scratch_.push_back(memory_.allocate(bytes));
+    return scratch_.back().data();
 }
 
 template <typename Rule>
 void FlatKernels::update(std::size_t elements, std::span<const device::UpdateSegment> segments,
-                         const device::UpdateScalars& scalars, Rule rule) {
-    std::vector<Segment<typename Rule::Factors>> table;
-    for (const device::UpdateSegment& segment : segments) {
-        TERRANE_ASSERT(segment.offset >= 0 && segment.length >= 0 &&
-                           static_cast<std::size_t>(segment.offset + segment.length) <= elements,
-                       "segment [{}, +{}) of {} parameters", segment.offset, segment.length, elements);
-        if (segment.is_frozen(scalars.step) || segment.length == 0) continue;
-        table.push_back({segment.offset, segment.offset + segment.length, Rule::factors(scalars, segment)});
-    }
-    if (table.empty()) return;
-    const std::size_t bytes = table.size() * sizeof(table[0]);
-    std::byte* const on_device = scratch(bytes);
-    memory_.copy_to_device(on_device, reinterpret_cast<const std::byte*>(table.data()), bytes);
+                         const device::UpdateScalars* scalars, const Rule& rule) {
+    using Entry = Segment<typename Rule::Factors>;
+    auto* const table = reinterpret_cast<Entry*>(scratch(segments.size() * sizeof(Entry)));
+    const auto runs = static_cast<std::int64_t>(segments.size());
+    launch(queue_, runs, PrepareSegment<Rule>{segments.data(), scalars, table});
     const auto count = static_cast<std::int64_t>(elements);
     launch(queue_, (count + Update<Rule>::width - 1) / Update<Rule>::width,
-           Update<Rule>{rule, reinterpret_cast<const Segment<typename Rule::Factors>*>(on_device),
-                        static_cast<std::int64_t>(table.size()), count});
+           Update<Rule>{rule, table, runs, count});
 }
 
 void FlatKernels::sgd(std::span<float> parameters, std::span<const float> gradients,
-                      std::span<float> velocity, std::span<const device::UpdateSegment> segments,
-                      const device::UpdateScalars& scalars) {
+                      std::span<float> velocity, std::span<float> average,
+                      std::span<const device::UpdateSegment> segments, const device::UpdateScalars* scalars) {
     update(parameters.size(), segments, scalars,
-           SgdRule{parameters.data(), gradients.data(), velocity.data()});
+           SgdRule{parameters.data(), gradients.data(), velocity.data(),
+                   average.empty() ? nullptr : average.data()});
 }
 
 void FlatKernels::adamw(std::span<float> parameters, std::span<const float> gradients,
-                        std::span<float> moment1, std::span<float> moment2,
+                        std::span<float> moment1, std::span<float> moment2, std::span<float> average,
                         std::span<const device::UpdateSegment> segments,
-                        const device::UpdateScalars& scalars) {
+                        const device::UpdateScalars* scalars) {
     update(parameters.size(), segments, scalars,
-           AdamwRule{parameters.data(), gradients.data(), moment1.data(), moment2.data()});
-}
-
-double* FlatKernels::room_for_sums() {
-    // More items never make more chunks than this.
-    constexpr std::int64_t many = std::int64_t{1} << 40;
-    if (sums_.bytes() == 0) sums_ = memory_.allocate(SumGeometry(1, many).bytes(1) + sizeof(double));
-    return reinterpret_cast<double*>(sums_.data());
+           AdamwRule{parameters.data(), gradients.data(), moment1.data(), moment2.data(),
+                     average.empty() ? nullptr : average.data()});
 }
 
 template <typename Work>
 void FlatKernels::queue_sum(std::span<const float> values, double* result) {
-    launch_sums(queue_, SumGeometry(1, count_of(values)), room_for_sums(), Work{values.data(), result});
+    // More items never make more chunks than this.
+    constexpr std::int64_t many = std::int64_t{1} << 40;
+    if (sums_.bytes() == 0) sums_ = memory_.allocate(SumGeometry(1, many).bytes(1));
+    launch_sums(queue_, SumGeometry(1, count_of(values)), reinterpret_cast<double*>(sums_.data()),
+                Work{values.data(), result});
 }
 
-template <typename Work>
-double FlatKernels::sum(std::span<const float> values) {
-    if (values.empty()) return 0;
-    double* const result = room_for_sums() + sums_.bytes() / sizeof(double) - 1;
-    queue_sum<Work>(values, result);
-    double total = 0;
-    memory_.copy_to_host(reinterpret_cast<std::byte*>(&total), reinterpret_cast<const std::byte*>(result),
-                         sizeof(total));
-    return total;
-}
-
-double FlatKernels::sum_of_squares(std::span<const float> values) {
-    return sum<Squares>(values);
-}
-
-bool FlatKernels::any_not_finite(std::span<const float> values) {
-    return sum<NotFinite>(values) > 0;
-}
-
-void FlatKernels::queue_sum_of_squares(std::span<const float> values, double* result) {
+void FlatKernels::sum_of_squares(std::span<const float> values, double* result) {
     queue_sum<Squares>(values, result);
 }
 
-void FlatKernels::queue_count_of_not_finite(std::span<const float> values, double* result) {
+void FlatKernels::count_not_finite(std::span<const float> values, double* result) {
     queue_sum<NotFinite>(values, result);
+}
+
+void FlatKernels::total_losses(std::span<const device::LossTerm> losses, double* totals) {
+    for (std::size_t done = 0; done < losses.size(); done += TotalLosses::most) {
+        TotalLosses work{};
+        const auto part =
+            losses.subspan(done, std::min<std::size_t>(losses.size() - done, TotalLosses::most));
+        std::copy(part.begin(), part.end(), work.losses);
+        work.count = static_cast<std::int64_t>(part.size());
+        work.adds = done > 0;
+        work.totals = totals;
+        launch(queue_, 1, work);
+    }
+}
+
+void FlatKernels::gather(const device::UpdateFacts& facts, device::UpdateRecord* record) {
+    launch(queue_, 1, Gather{facts, record});
+}
+
+void FlatKernels::judge(const device::UpdateRules& rules, device::UpdateRecord* record, float* loss_scale) {
+    launch(queue_, 1, Judge{rules, record, loss_scale});
+}
+
+void FlatKernels::settle(std::span<float> values, std::span<float> kept, const device::UpdateRecord* record) {
+    launch_elements<float>(queue_, count_of(values), Settle{values.data(), kept.data(), record});
 }
 
 void FlatKernels::blend(std::span<float> average, std::span<const float> values, double keep) {

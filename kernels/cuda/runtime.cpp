@@ -70,11 +70,14 @@ void Event::record(Queue queue) {
 void Event::hold_up(Queue queue) const {
     TERRANE_CUDA_CHECK(cudaStreamWaitEvent(queue.stream, event_));
 }
-void Event::wait() const {
-    // Waiting where nothing is left to wait for is none.
+bool Event::is_done() const {
     const cudaError_t status = cudaEventQuery(event_);
-    if (status == cudaSuccess) return;
-    if (status != cudaErrorNotReady) check(status, "cudaEventQuery");
+    if (status == cudaErrorNotReady) return false;
+    check(status, "cudaEventQuery");
+    return true;
+}
+void Event::wait() const {
+    if (is_done()) return;  // waiting where nothing is left to wait for is none
     ++work_counts().host_waits;
     TERRANE_CUDA_CHECK(cudaEventSynchronize(event_));
 }

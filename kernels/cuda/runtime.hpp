@@ -46,6 +46,7 @@ class Event {
     /// What is put in the queue from now on waits until the place recorded last is reached; so recording anew
     /// does not move what waits already.
     void hold_up(Queue queue) const;
+    bool is_done() const;  ///< whether the place recorded last is reached
     void wait() const;
 
   private:

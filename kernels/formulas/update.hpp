@@ -3,11 +3,15 @@
 #include <cmath>
 #include <cstdint>
 
-#include "device/flat_kernels.hpp"
+#include "device/update.hpp"
 #include "formulas/host_device.hpp"
 
 /// Optimizer updates of one parameter; see device/flat_kernels.hpp for the maths and its sources.
 namespace terrane::formulas {
+
+TERRANE_HOST_DEVICE inline bool is_frozen(const device::UpdateSegment& segment, std::int64_t step) {
+    return step <= segment.first_step;
+}
 
 template <typename Real>
 struct SgdFactors {
@@ -18,8 +22,8 @@ struct SgdFactors {
 };
 
 template <typename Real>
-inline SgdFactors<Real> sgd_factors(const device::UpdateScalars& scalars,
-                                    const device::UpdateSegment& segment) {
+TERRANE_HOST_DEVICE inline SgdFactors<Real> sgd_factors(const device::UpdateScalars& scalars,
+                                                        const device::UpdateSegment& segment) {
     return {static_cast<Real>(scalars.gradient_scale),
             static_cast<Real>(scalars.weight_decay * segment.decay_multiplier),
             static_cast<Real>(scalars.momentum), static_cast<Real>(scalars.rate * segment.rate_multiplier)};
@@ -48,8 +52,8 @@ struct AdamwFactors {
 };
 
 template <typename Real>
-inline AdamwFactors<Real> adamw_factors(const device::UpdateScalars& scalars,
-                                        const device::UpdateSegment& segment) {
+TERRANE_HOST_DEVICE inline AdamwFactors<Real> adamw_factors(const device::UpdateScalars& scalars,
+                                                            const device::UpdateSegment& segment) {
     const double rate = scalars.rate * segment.rate_multiplier;
     const double decay = scalars.weight_decay * segment.decay_multiplier;
     const bool coupled = scalars.decay == device::WeightDecay::coupled;

@@ -14,6 +14,7 @@
 #include "nets/freezing.hpp"
 #include "recipe/planned_memory.hpp"
 #include "recipe/recipe.hpp"
+#include "train/update.hpp"
 
 namespace terrane::bench {
 
@@ -74,43 +75,13 @@ void fill_inputs(const StepOptions& options, device::Backend& backend, const rec
 }
 
 /// AdamW; pkdiff's recipe clips gradients to a norm of 1 before.
-class AdamwStep {
-  public:
-    AdamwStep(device::Backend& backend, graph::ParameterStore& store, double clip_norm)
-        : backend_(backend),
-          store_(store),
-          clip_norm_(clip_norm),
-          moments_(backend.allocate(adamw_moments * store.gradient_bytes())),
-          segment_{0, store.trainable_elements(), 1, 1} {}
-
-    void update(double normaliser) {
-        const auto count = static_cast<std::size_t>(store_.trainable_elements());
-        auto* moments = reinterpret_cast<float*>(moments_.data());
-        device::UpdateScalars scalars;
-        scalars.rate = 1e-3;
-        scalars.gradient_scale = 1 / normaliser;
-        if (clip_norm_ > 0) {
-            const double norm =
-                std::sqrt(backend_.flat_kernels().sum_of_squares(store_.gradient_values())) / normaliser;
-            scalars.gradient_scale *= std::min(1.0, clip_norm_ / (norm + 1e-6));
-        }
-        scalars.weight_decay = 0.01;
-        scalars.beta1 = 0.9;
-        scalars.beta2 = 0.999;
-        scalars.epsilon = 1e-8;
-        scalars.step = ++step_;
-        backend_.flat_kernels().adamw(store_.trainable_values(), store_.gradient_values(), {moments, count},
-                                      {moments + count, count}, {&segment_, 1}, scalars);
-    }
-
-  private:
-    device::Backend& backend_;
-    graph::ParameterStore& store_;
-    double clip_norm_;
-    device::Buffer moments_;
-    device::UpdateSegment segment_;
-    std::int64_t step_ = 0;
-};
+config::Optim optimizer_settings(const config::Model& model) {
+    config::Optim settings;
+    settings.name = "adamw";
+    settings.weight_decay = 0.01;
+    settings.clip_norm = model.name == "pkdiff" ? 1 : 0;
+    return settings;
+}
 
 std::vector<NodeSeconds> node_seconds(const std::vector<recipe::Part>& parts, int steps) {
     std::vector<NodeSeconds> rows;
@@ -212,15 +183,27 @@ StepResult measure_step(device::Backend& backend, const StepOptions& options) {
 
     StepResult result;
     result.updates = training->updates();
-    result.planned_bytes = store.parameter_bytes() + (1 + adamw_moments) * store.gradient_bytes() +
-                           store.state_bytes() + training->bytes();
+    result.planned_bytes =
+        store.parameter_bytes() + store.gradient_bytes() + store.state_bytes() + training->bytes();
     for (const recipe::Part& part : parts) {
         result.forward_flops += static_cast<double>(part.runs) * graph::forward_flops(part.program->plan());
         result.arena_bytes += part.program->plan().arena.bytes;
     }
-    AdamwStep optimizer(backend, store, options.model.name == "pkdiff" ? 1 : 0);
+    optim::Optimizer optimizer(optimizer_settings(options.model), {{0, store.trainable_elements(), 1, 1}},
+                               store.trainable_elements(), backend);
+    train::SavedStates states(store, backend);
+    // As in a training: where the device has a queue, one step is computed while the next is queued.
+    const std::size_t ahead = backend.shares_host_memory() ? 0 : static_cast<std::size_t>(result.updates);
+    train::Update update(optimizer, store, states, backend, alone, nullptr, training->most_passes(),
+                         ahead + static_cast<std::size_t>(result.updates));
+    const auto take = [&] {
+        const device::UpdateSums sums = update.take().record.sums;
+        result.loss = sums.loss / sums.normaliser;
+    };
+    result.planned_bytes += optimizer.bytes() + states.bytes() + update.bytes();
     fill_inputs(options, backend, *training);
     training->parameters_changed();
+    states.keep();
 
     device::WorkCounts warm;
     for (int step = 0; step < options.warm_up + options.steps; ++step) {
@@ -233,16 +216,16 @@ StepResult measure_step(device::Backend& backend, const StepOptions& options) {
                        .step = step,
                        .batch = options.inputs.batch,
                        .fill = [](std::int64_t) { return 0; },
-                       .passed = [](std::int64_t, const graph::LossTotals&) {},
                        .update =
-                           [&](const graph::LossTotals& totals) {
-                               optimizer.update(totals.normaliser);
+                           [&](const device::PassLosses& losses) {
+                               update.queue({.rate = 1e-3}, losses);
                                training->parameters_changed();
-                               result.loss = totals.sum / totals.normaliser;
                            }});
-        backend.synchronise();
+        while (update.waiting() > ahead) take();
         if (step >= options.warm_up) result.seconds.push_back(now() - begin);
     }
+    while (update.waiting() > 0) take();
+    backend.synchronise();
     result.work = backend.work_counts() - warm;
     const std::optional<std::size_t> left = backend.memory_left();
     result.measured_bytes =

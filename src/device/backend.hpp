@@ -54,6 +54,15 @@ class Backend : public Memory {
     virtual void copy_on_device(std::byte* to, const std::byte* from, std::size_t bytes) = 0;
     /// Returns when everything queued has finished.
     virtual void synchronise() = 0;
+    /// A place in the queue that the host can wait for.
+    class Mark {
+      public:
+        virtual ~Mark() = default;
+        virtual void set() = 0;   ///< moves it behind everything queued so far
+        virtual void wait() = 0;  ///< returns when what was queued before it has finished
+    };
+    /// The backend must outlive it. Unless a backend has a better one, waiting for it is synchronise().
+    virtual std::unique_ptr<Mark> make_mark();
     virtual WorkCounts work_counts() const { return {}; }
     /// Bytes of the device's own memory that nobody has taken, this process or another; none where it is the
     /// host's.
@@ -91,6 +100,18 @@ inline std::shared_ptr<Collectives> Backend::connect(const DeviceGroup&) {
 }
 inline std::unique_ptr<Backend::Recording> Backend::record(const std::function<void()>&) {
     return nullptr;
+}
+inline std::unique_ptr<Backend::Mark> Backend::make_mark() {
+    class WholeQueue final : public Mark {
+      public:
+        explicit WholeQueue(Backend& backend) : backend_(backend) {}
+        void set() override {}
+        void wait() override { backend_.synchronise(); }
+
+      private:
+        Backend& backend_;
+    };
+    return std::make_unique<WholeQueue>(*this);
 }
 
 /// While it lives, a phase for profilers.

@@ -1,5 +1,7 @@
 #include "graph/parameter_store.hpp"
 
+#include <algorithm>
+
 namespace terrane::graph {
 
 namespace {
@@ -56,35 +58,55 @@ ParameterStore::ParameterStore(device::Backend& backend, const Graph& graph) : b
     adopt(graph);
 }
 
+void ParameterStore::require_parameter(const Value& value) const {
+    const Entry* entry = find(value.name);
+    if (entry != nullptr && entry->shape == value.spec.shape) return;
+    throw Error(ExitCode::config_invalid, 730,
+                fmt::format("the network's parameter '{}' {} is {}.", value.name, value.spec.shape.text(),
+                            entry == nullptr ? "missing from the weights"
+                                             : "of shape " + entry->shape.text() + " in the weights"),
+                "Use the configuration that the weights were trained with.");
+}
+
 void ParameterStore::adopt(const Graph& graph) {
     for (const Value& value : graph.values) {
-        if (value.kind == ValueKind::parameter) {
-            const Entry* entry = find(value.name);
-            if (entry == nullptr || entry->shape != value.spec.shape) {
-                throw Error(
-                    ExitCode::config_invalid, 730,
-                    fmt::format("the network's parameter '{}' {} is {}.", value.name, value.spec.shape.text(),
-                                entry == nullptr ? "missing from the weights"
-                                                 : "of shape " + entry->shape.text() + " in the weights"),
-                    "Use the configuration that the weights were trained with.");
-            }
-        } else if (value.kind == ValueKind::state) {
-            bool known = false;
-            for (const State& state : states_) known = known || state.name == value.name;
-            if (known) continue;
-            const auto* constant = std::get_if<Constant>(&value.initializer);
-            TERRANE_ASSERT(constant != nullptr, "state '{}' has no constant initial value", value.name);
-            states_.push_back({value.name, value.spec, value.saved, constant->value,
-                               backend_.allocate(value.spec.bytes())});
-            const std::vector<std::byte> bytes = initial_bytes(states_.back());
-            backend_.copy_to_device(states_.back().memory.data(), bytes.data(), bytes.size());
-        }
+        if (value.kind == ValueKind::parameter) require_parameter(value);
+        if (value.kind != ValueKind::state) continue;
+        const bool known = std::any_of(states_.begin(), states_.end(),
+                                       [&](const State& state) { return state.name == value.name; });
+        if (known) continue;
+        const auto* constant = std::get_if<Constant>(&value.initializer);
+        TERRANE_ASSERT(constant != nullptr, "state '{}' has no constant initial value", value.name);
+        states_.push_back({value.name, value.spec, value.saved, constant->value});
+    }
+    allocate_states(true);
+    allocate_states(false);
+}
+
+void ParameterStore::allocate_states(bool saved) {
+    std::size_t bytes = 0;
+    std::vector<State*> fresh;
+    for (State& state : states_) {
+        const bool is_of_kind = (state.saved == Saved::yes && state.spec.dtype == DType::f32) == saved;
+        if (state.data != nullptr || !is_of_kind) continue;
+        fresh.push_back(&state);
+        bytes += device::aligned(state.spec.bytes());
+    }
+    if (fresh.empty()) return;
+    const device::Buffer& block = state_blocks_.emplace_back(backend_.allocate(bytes));
+    if (saved) saved_states_.push_back({reinterpret_cast<float*>(block.data()), bytes / sizeof(float)});
+    std::byte* place = block.data();
+    for (State* state : fresh) {
+        state->data = place;
+        place += device::aligned(state->spec.bytes());
+        const std::vector<std::byte> initial = initial_bytes(*state);
+        backend_.copy_to_device(state->data, initial.data(), initial.size());
     }
 }
 
 std::size_t ParameterStore::state_bytes() const {
     std::size_t bytes = 0;
-    for (const State& state : states_) bytes += state.memory.bytes();
+    for (const device::Buffer& block : state_blocks_) bytes += block.bytes();
     return bytes;
 }
 
@@ -105,7 +127,7 @@ void ParameterStore::initialise(std::uint64_t seed) {
     }
     for (const State& state : states_) {
         const std::vector<std::byte> bytes = initial_bytes(state);
-        backend_.copy_to_device(state.memory.data(), bytes.data(), bytes.size());
+        backend_.copy_to_device(state.data, bytes.data(), bytes.size());
     }
 }
 

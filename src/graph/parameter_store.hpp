@@ -32,9 +32,9 @@ class ParameterStore {
         TensorSpec spec;
         Saved saved = Saved::yes;
         double initial = 0;
-        device::Buffer memory;
+        std::byte* data = nullptr;  ///< in one of the store's blocks
 
-        TensorView view() const { return {memory.data(), spec}; }
+        TensorView view() const { return {data, spec}; }
     };
 
     /// Lays out and allocates the parameters and states of a graph, all zero. G only for training graphs.
@@ -50,6 +50,9 @@ class ParameterStore {
     DType dtype() const { return dtype_; }
     const std::vector<Entry>& entries() const { return entries_; }  ///< sorted by offset
     const std::deque<State>& states() const { return states_; }
+    /// The f32 states that checkpoints hold, padding included (always zero), block by block: one for every
+    /// graph that brought some.
+    std::span<const std::span<float>> saved_states() const { return saved_states_; }
     const Entry* find(const std::string& name) const;  ///< null if there is none
 
     TensorView parameter(const Entry& entry) const;
@@ -69,11 +72,18 @@ class ParameterStore {
     std::span<float> gradient_values() const;
 
   private:
+    /// Throws Error E0730.
+    void require_parameter(const Value& value) const;
+    /// Allocates the states that have no memory yet, those of `saved` kind or the others, one after another.
+    void allocate_states(bool saved);
+
     device::Backend& backend_;
     DType dtype_ = DType::f32;
     std::vector<Entry> entries_;
     std::map<std::string, std::size_t> index_;
     std::deque<State> states_;
+    std::vector<device::Buffer> state_blocks_;
+    std::vector<std::span<float>> saved_states_;
     std::int64_t trainable_elements_ = 0;
     device::Buffer parameters_;
     device::Buffer gradients_;

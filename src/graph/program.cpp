@@ -59,6 +59,10 @@ Program::Program(ProgramPlan plan, device::Backend& backend, ParameterStore& sto
         std::vector<NodeMemory> nodes = nodes_of_slot(slots_.size());
         slots_.emplace_back().nodes = std::move(nodes);
     }
+    for (const ValueId id : plan_.graph.losses) {
+        const ops::Op& op = plan_.graph.nodes[static_cast<std::size_t>(plan_.graph.value(id).producer)].op;
+        losses_.push_back({reinterpret_cast<const double*>(view_of(id).data), ops::loss_weight_of(op)});
+    }
     tickets_.reserve(plan_.schedule.steps.size());
     profile_.resize(plan_.graph.nodes.size());
 }
@@ -389,46 +393,20 @@ void Program::run(const SumTermsStep& step, int position) {
     step.plan->forward(arguments);
 }
 
-LossTotals Program::totals_of(std::span<const double> values) const {
+LossTotals Program::losses() const {
     LossTotals totals;
-    for (std::size_t i = 0; i < plan_.graph.losses.size(); ++i) {
-        const Value& loss = plan_.graph.value(plan_.graph.losses[i]);
-        const ops::Op& op = plan_.graph.nodes[static_cast<std::size_t>(loss.producer)].op;
-        totals.sum += ops::loss_weight_of(op) * values[2 * i];
-        if (i == 0) totals.normaliser = values[1];
+    for (std::size_t i = 0; i < losses_.size(); ++i) {
+        double value[2];
+        backend_.copy_to_host(reinterpret_cast<std::byte*>(value),
+                              reinterpret_cast<const std::byte*>(losses_[i].value), sizeof(value));
+        totals.sum += losses_[i].weight * value[0];
+        if (i == 0) totals.normaliser = value[1];
     }
     return totals;
 }
 
-LossTotals Program::losses() const {
-    std::vector<double> values(2 * plan_.graph.losses.size());
-    for (std::size_t i = 0; i < plan_.graph.losses.size(); ++i) {
-        backend_.copy_to_host(reinterpret_cast<std::byte*>(&values[2 * i]),
-                              view_of(plan_.graph.losses[i]).data, 2 * sizeof(double));
-    }
-    return totals_of(values);
-}
-
-void Program::reserve_losses(std::size_t places) {
-    const std::size_t bytes = places * 2 * sizeof(double) * plan_.graph.losses.size();
-    if (kept_losses_.bytes() < bytes) kept_losses_ = backend_.allocate_staging(bytes);
-}
-
-void Program::keep_losses(std::size_t place) {
-    const std::size_t bytes = 2 * sizeof(double) * plan_.graph.losses.size();
-    TERRANE_ASSERT((place + 1) * bytes <= kept_losses_.bytes(), "place {} for losses is not reserved", place);
-    std::byte* to = kept_losses_.data() + place * bytes;
-    for (const ValueId loss : plan_.graph.losses) {
-        backend_.copy_to_host_later(to, view_of(loss).data, 2 * sizeof(double));
-        to += 2 * sizeof(double);
-    }
-}
-
-LossTotals Program::kept_losses(std::size_t place) const {
-    const std::size_t count = 2 * plan_.graph.losses.size();
-    TERRANE_ASSERT((place + 1) * count * sizeof(double) <= kept_losses_.bytes(), "no losses in place {}",
-                   place);
-    return totals_of({reinterpret_cast<const double*>(kept_losses_.data()) + place * count, count});
+void Program::total_losses(double* totals) {
+    backend_.flat_kernels().total_losses(losses_, totals);
 }
 
 void Program::poison_arena() {

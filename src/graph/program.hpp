@@ -63,12 +63,9 @@ class Program {
 
     /// This rank's loss of the last run.
     LossTotals losses() const;
-    /// The same without waiting: after a run, keep_losses(place) queues the reading; after the backend's
-    /// next synchronise(), kept_losses(place) has it. Places are counted from 0 and reserved before, which
-    /// forgets what they held if there were fewer.
-    void reserve_losses(std::size_t places);
-    void keep_losses(std::size_t place);
-    LossTotals kept_losses(std::size_t place) const;
+    /// The same without waiting: queues that sum and normaliser of the last run are written to two doubles in
+    /// device memory.
+    void total_losses(double* totals);
 
     const ProgramPlan& plan() const { return plan_; }
     /// Bytes beside the ParameterStore and the optimizer.
@@ -114,7 +111,6 @@ class Program {
     /// Another slot's nodes, made from those of the first.
     std::vector<NodeMemory> nodes_of_slot(std::size_t slot) const;
     NodeMemory& node(int index) { return slots_[slot_].nodes[static_cast<std::size_t>(index)]; }
-    LossTotals totals_of(std::span<const double> values) const;
     /// Where a value lies from its block's second forward run on.
     TensorView late_view_of(ValueId id) const;
     void bind_second_run(int node, NodeMemory& memory) const;
@@ -149,9 +145,9 @@ class Program {
     StagedCollectives collectives_;
     device::Buffer arena_, inputs_, persistent_, state_;
     std::vector<Slot> slots_;
-    std::size_t slot_ = 0;  ///< that runs read
+    std::size_t slot_ = 0;      ///< that runs read
     RecordedSteps changes_[2];  ///< what plans make of changed parameters: of all, of the trained ones
-    device::Buffer kept_losses_;
+    std::vector<device::LossTerm> losses_;
     std::vector<TensorView> gradients_;
     std::vector<std::vector<TensorView>> sum_views_;  ///< per step
     std::vector<device::Collectives::Ticket> tickets_;

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -11,49 +10,39 @@
 
 namespace terrane::optim {
 
-/// What one update did, for the console and the metrics.
-struct UpdateReport {
-    double gradient_norm = 0;  ///< global L2 norm of the mean gradient, before clipping
-    bool finite = true;        ///< false: the norm is not finite and nothing was changed
-};
-
-/// SGD, Adam or AdamW over the flat parameter buffer; owns the moments.
+/// SGD, Adam or AdamW over the flat parameter buffer; owns the moments and the record of the update in work.
+/// An update is order(), gather(), a sum of sums() over the ranks, make(). All of it is queued; gather() and
+/// make() can be recorded. device/update.hpp says what decides about an update.
 class Optimizer {
   public:
-    /// `parameters`: length of the flat buffers in floats. Throws Error E0511 (78) for an unknown optim.name.
+    /// `parameters`: length of the flat buffers in floats; scales_loss: whether the loss scale follows
+    /// overflows. Throws Error E0511 (78) for an unknown optim.name.
     Optimizer(const config::Optim& settings, std::vector<device::UpdateSegment> segments,
-              std::int64_t parameters, device::Backend& backend);
+              std::int64_t parameters, device::Backend& backend, bool scales_loss = false);
 
-    /// One update from gradients that are sums over all ranks and micro-steps. They are divided by
-    /// `normaliser` (the summed loss weights), then clipped to optim.clip_norm: with norm n and limit c the
-    /// factor is min(1, c / (n + 1e-6)), as in PyTorch. `step` counts updates from 0. A normaliser of 0 (no
-    /// labelled pixel in the whole batch) or a gradient that is not finite changes nothing. Segments that are
-    /// still frozen stay as they are and don't count for the norm.
-    UpdateReport update(std::span<float> parameters, std::span<const float> gradients, double normaliser,
-                        double rate, std::int64_t step);
-    /// The same with the norm that norm_of_sums() gave for these gradients and this step.
-    UpdateReport update(std::span<float> parameters, std::span<const float> gradients, double norm_of_sums,
-                        double normaliser, double rate, std::int64_t step);
-    /// L2 norm of the gradients as they are, before the division by the normaliser; segments frozen at `step`
-    /// left out.
-    double norm_of_sums(std::span<const float> gradients, std::int64_t step) const;
-    /// Calls `visit` with the parts of the gradients whose squares norm_of_sums() adds up, in that order: all
-    /// of them at once, or segment by segment where some are frozen at `step`, those left out.
-    template <typename Visit>
-    void for_each_trained_run(std::span<const float> gradients, std::int64_t step, Visit visit) const {
-        const auto frozen = [&](const device::UpdateSegment& one) { return one.is_frozen(step + 1); };
-        if (std::none_of(segments_.begin(), segments_.end(), frozen)) return visit(gradients);
-        for (const device::UpdateSegment& one : segments_) {
-            if (!frozen(one))
-                visit(gradients.subspan(static_cast<std::size_t>(one.offset),
-                                        static_cast<std::size_t>(one.length)));
-        }
+    /// To go on after so many updates.
+    void begin(std::int64_t updates, const device::LossScale& scale);
+
+    /// What the host says of the next update.
+    void order(const device::UpdateOrder& order);
+    /// Sets the record's sums to those of this rank. The gradients are sums over all ranks and passes.
+    /// `not_finite`: counts of running statistics that are not. Segments that are still frozen don't count
+    /// for the norm.
+    void gather(std::span<const float> gradients, const device::PassLosses& losses,
+                std::span<const double> not_finite);
+    /// The record's sums, to be added up over the ranks.
+    std::span<double> sums() const;
+    /// Makes the update or leaves it out. Gradients are divided by the summed normaliser and the loss scale,
+    /// then clipped to optim.clip_norm. `loss_scale`: where programs read it; null: nowhere. Segments that
+    /// are still frozen stay as they are.
+    void make(std::span<float> parameters, std::span<const float> gradients, float* loss_scale = nullptr);
+    /// In device memory; complete until the next order().
+    const device::UpdateRecord* record() const {
+        return reinterpret_cast<const device::UpdateRecord*>(record_.data());
     }
-    std::size_t most_trained_runs() const { return std::max<std::size_t>(segments_.size(), 1); }
 
     /// The moving average of the weights starts here (does nothing without optim.ema_decay). Every update
-    /// moves it: average = d * average + (1 - d) * weights with d = min(optim.ema_decay, (1 + t) / (10 + t))
-    /// after t updates, so that the random start is soon forgotten.
+    /// moves it.
     void start_average(std::span<const float> parameters);
     /// Exchanges weights and average: to evaluate and save the average, and back. Does nothing without one.
     void exchange_average(std::span<float> parameters);
@@ -66,18 +55,35 @@ class Optimizer {
         std::span<float> values;
     };
     std::vector<Moment> moments();
-    std::size_t bytes() const { return moment1_.bytes() + moment2_.bytes() + average_.bytes(); }
+    std::size_t bytes() const;
 
   private:
     enum class Kind { sgd, adam, adamw };
+    /// Neighbouring parameters that begin to be trained together.
+    struct Part {
+        std::size_t offset, length;
+        std::int64_t first_update;
+    };
 
-    config::Optim settings_;
-    Kind kind_ = Kind::adamw;
-    std::vector<device::UpdateSegment> segments_;
+    static std::vector<Part> parts_of(std::span<const device::UpdateSegment> segments,
+                                      std::int64_t parameters);
+    device::UpdateRecord* mutable_record() const {
+        return reinterpret_cast<device::UpdateRecord*>(record_.data());
+    }
+    std::span<const device::UpdateSegment> segments() const;
+
+    device::Backend& backend_;
     device::FlatKernels& kernels_;
+    Kind kind_ = Kind::adamw;
+    device::UpdateRules rules_;
+    std::vector<Part> parts_;
     device::Buffer moment1_;  ///< SGD: the velocity
     device::Buffer moment2_;
     device::Buffer average_;
+    device::Buffer record_;
+    device::Buffer segments_;       ///< UpdateSegments
+    device::Buffer first_updates_;  ///< of the parts
+    device::Buffer squares_;        ///< of the parts
 };
 
 /// While it lives, the parameters are the moving average of the weights, if there is one.

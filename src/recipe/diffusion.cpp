@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "base/philox.hpp"
+#include "recipe/loss_ledger.hpp"
 #include "recipe/recursion.hpp"
 
 namespace terrane::recipe {
@@ -12,14 +13,17 @@ namespace {
 class DiffusionTraining final : public Training {
   public:
     DiffusionTraining(const Design& design, const Machine& machine)
-        : sums_patches_(design.model.diffusion.patch_reduce == "sum"),
+        : micro_steps_(design.micro_steps),
+          sums_patches_(design.model.diffusion.patch_reduce == "sum"),
           recursion_(design, machine, design.micro_steps),
+          losses_(machine.backend, design.micro_steps * recursion_.most_patches()),
           keys_(static_cast<std::size_t>(recursion_.batch())) {}
 
     TensorView input(const std::string& name) const override { return recursion_.input(name); }
     std::int64_t updates() const override { return recursion_.passes(); }
+    std::int64_t most_passes() const override { return micro_steps_ * recursion_.most_patches(); }
     void parameters_changed() override { recursion_.parameters_changed(); }
-    std::size_t bytes() const override { return recursion_.bytes(); }
+    std::size_t bytes() const override { return recursion_.bytes() + losses_.bytes(); }
     std::vector<Part> parts() override { return recursion_.parts(); }
 
     void run(const MiniBatch& batch) override {
@@ -31,34 +35,37 @@ class DiffusionTraining final : public Training {
             recursion_.take(m, noise_seed(batch.seed), keys_);
         }
         for (std::int64_t pass = 0; pass < recursion_.passes(); ++pass) {
-            graph::LossTotals sum;
             const std::int64_t patches = recursion_.patches(pass);
             for (std::int64_t m = 0; m < batch.micro_steps; ++m) {
                 const device::StepState state = batch.state(m, batch.step * updates() + pass);
-                graph::LossTotals shard;
                 recursion_.pass(m, pass, noise_seed(batch.seed),
                                 [&](graph::Program& program, std::int64_t patch) {
                                     program.run_training(state, batch.place(m, patch, patches));
-                                    const graph::LossTotals totals = program.losses();
-                                    batch.passed(m, totals);
-                                    shard.sum += totals.sum;
-                                    shard.normaliser += totals.normaliser;
+                                    program.total_losses(losses_.of_pass(m * patches + patch));
                                 });
-                // As published, patches' gradients add up; else their mean is taken, like that of samples.
-                if (sums_patches_) shard.normaliser /= static_cast<double>(patches);
-                sum.sum += shard.sum;
-                sum.normaliser += shard.normaliser;
-                if (batch.shard_done) batch.shard_done(m, shard);
+                if (!batch.shard_done) continue;
+                graph::LossTotals shard = losses_.wait_for(m * patches, patches);
+                shard.normaliser *= share_of(patches);
+                batch.shard_done(m, shard);
             }
-            batch.update(sum);
+            device::PassLosses losses = losses_.of_first(batch.micro_steps * patches);
+            losses.normaliser_share = share_of(patches);
+            batch.update(losses);
         }
     }
 
   private:
     static std::uint64_t noise_seed(std::uint64_t seed) { return seed ^ stream_of("diffusion training"); }
 
+    /// As published, patches' gradients add up; else their mean is taken, like that of samples.
+    double share_of(std::int64_t patches) const {
+        return sums_patches_ ? 1 / static_cast<double>(patches) : 1;
+    }
+
+    std::int64_t micro_steps_;
     bool sums_patches_;
     Recursion recursion_;
+    LossLedger losses_;
     std::vector<std::int64_t> keys_;
 };
 

@@ -63,17 +63,16 @@ struct MiniBatch {
 
     /// Brings the samples into an input slot; gives its number.
     std::function<int(std::int64_t micro_step)> fill;
-    /// If set, called when a micro-step's work is queued: the time to bring the next samples into another
-    /// slot.
+    /// If set, called when a micro-step's work is queued, the update included: the time to bring the next
+    /// samples into another slot.
     std::function<void(std::int64_t micro_step)> look_ahead{};
-    /// Told the loss of every pass of a micro-step, at the latest before the update.
-    std::function<void(std::int64_t micro_step, const graph::LossTotals&)> passed;
     /// If set, every micro-step is a shard of its own: it begins with new gradients, which are not summed
-    /// over the ranks, and ends with this call; what then becomes of them is the callee's part.
+    /// over the ranks, and ends with this call; what then becomes of them is the callee's part. The totals
+    /// are waited for.
     std::function<void(std::int64_t micro_step, const graph::LossTotals&)> shard_done{};
-    /// Called when the summed gradients of an update are complete, with this rank's totals. Changes
-    /// parameters.
-    std::function<void(const graph::LossTotals&)> update;
+    /// Called when the passes of an update are queued, with where the device finds their losses: as many for
+    /// each micro-step, in order; they stay until the next update's passes. Queues a change of parameters.
+    std::function<void(const device::PassLosses&)> update;
 
     std::int64_t first_sample(std::int64_t micro_step) const {
         return order ? order(micro_step) : (micro_step * ranks + rank) * batch;
@@ -109,6 +108,8 @@ class Training : public InputPorts {
     virtual TensorView input_of_slot(const std::string& name, int /*slot*/) const { return input(name); }
     /// Optimizer updates per mini-batch.
     virtual std::int64_t updates() const = 0;
+    /// Of any update.
+    virtual std::int64_t most_passes() const = 0;
     virtual void run(const MiniBatch& batch) = 0;
     /// To be told after every change of the parameters.
     virtual void parameters_changed() = 0;

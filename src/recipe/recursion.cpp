@@ -1,5 +1,7 @@
 #include "recipe/recursion.hpp"
 
+#include <algorithm>
+
 namespace terrane::recipe {
 
 namespace {
@@ -59,6 +61,12 @@ Recursion::Recursion(const Design& design, const Machine& machine, std::int64_t 
             samples.averages.push_back(allocate(graphs_.blends(l) && graphs_.blends_over_time() ? bytes : 0));
         }
     }
+}
+
+std::int64_t Recursion::most_patches() const {
+    std::int64_t most = 1;
+    for (const auto& scale : graphs_.scales) most = std::max(most, scale.patches());
+    return most;
 }
 
 graph::Program Recursion::program(graph::Graph graph, const graph::PlanOptions& options) const {

@@ -25,6 +25,7 @@ class Recursion {
     TensorView input(const std::string& name) const { return prepare_.input(name); }
     std::int64_t passes() const { return static_cast<std::int64_t>(times_.size()); }
     std::int64_t patches(std::int64_t pass) const { return graphs_.scales[scale_of(pass)].patches(); }
+    std::int64_t most_patches() const;  ///< of any pass
     const nets::DiffusionGraphs& graphs() const { return graphs_; }
     std::int64_t batch() const { return graphs_.inputs.batch; }
 

@@ -1,4 +1,5 @@
 #include "graph/split.hpp"
+#include "recipe/loss_ledger.hpp"
 #include "recipe/recipe.hpp"
 
 namespace terrane::recipe {
@@ -15,9 +16,9 @@ graph::Program program_of(const Design& design, const Machine& machine, int inpu
 class SinglePassTraining final : public Training {
   public:
     SinglePassTraining(const Design& design, const Machine& machine)
-        : backend_(machine.backend),
-          program_(program_of(design, machine, design.input_slots)),
-          micro_steps_(design.micro_steps) {}
+        : program_(program_of(design, machine, design.input_slots)),
+          micro_steps_(design.micro_steps),
+          losses_(machine.backend, design.micro_steps) {}
 
     TensorView input(const std::string& name) const override { return program_.input(name); }
     int input_slots() const override { return program_.input_slots(); }
@@ -25,43 +26,36 @@ class SinglePassTraining final : public Training {
         return program_.input(name, slot);
     }
     std::int64_t updates() const override { return 1; }
+    std::int64_t most_passes() const override { return micro_steps_; }
     /// An update changes the trained parameters only; frozen ones stay packed.
     void parameters_changed() override {
         using Changed = graph::Program::Changed;
         program_.parameters_changed(updating_ ? Changed::trained : Changed::all);
     }
-    std::size_t bytes() const override { return program_.bytes(); }
+    std::size_t bytes() const override { return program_.bytes() + losses_.bytes(); }
     std::vector<Part> parts() override { return {{"", &program_, micro_steps_}}; }
 
     void run(const MiniBatch& batch) override {
-        program_.reserve_losses(static_cast<std::size_t>(batch.micro_steps));
+        const auto look_ahead = [&](std::int64_t micro_step) {
+            if (batch.look_ahead) batch.look_ahead(micro_step);
+        };
         for (std::int64_t m = 0; m < batch.micro_steps; ++m) {
             program_.choose_inputs(batch.fill(m));
             program_.run_training(batch.state(m, batch.step), batch.place(m));
-            program_.keep_losses(static_cast<std::size_t>(m));
-            if (batch.look_ahead) batch.look_ahead(m);
-            if (!batch.shard_done) continue;
-            backend_.synchronise();
-            batch.shard_done(m, program_.kept_losses(static_cast<std::size_t>(m)));
-        }
-        // Once per update the host waits; until here everything was only queued.
-        backend_.synchronise();
-        graph::LossTotals sum;
-        for (std::int64_t m = 0; m < batch.micro_steps; ++m) {
-            const graph::LossTotals totals = program_.kept_losses(static_cast<std::size_t>(m));
-            batch.passed(m, totals);
-            sum.sum += totals.sum;
-            sum.normaliser += totals.normaliser;
+            program_.total_losses(losses_.of_pass(m));
+            if (batch.shard_done) batch.shard_done(m, losses_.wait_for(m, 1));
+            if (m + 1 < batch.micro_steps) look_ahead(m);
         }
         updating_ = true;
-        batch.update(sum);
+        batch.update(losses_.of_first(batch.micro_steps));
         updating_ = false;
+        look_ahead(batch.micro_steps - 1);
     }
 
   private:
-    device::Backend& backend_;
     graph::Program program_;
     std::int64_t micro_steps_;
+    LossLedger losses_;
     bool updating_ = false;
 };
 

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "config/config.hpp"
-#include "optim/loss_scale.hpp"
+#include "device/update.hpp"
 #include "optim/plateau.hpp"
 
 namespace terrane::train {
@@ -28,7 +28,7 @@ struct RunState {
     std::int64_t steps_since_evaluation = 0;
     std::int64_t skipped_in_row = 0;  ///< updates left out, one after another, as not finite
     std::int64_t skipped = 0;         ///< updates left out in the whole run
-    optim::LossScale::State loss_scale{};
+    device::LossScale loss_scale{};
 };
 
 /// The part of the configuration that decides what is learned, as TOML. Two runs with equal texts, equal

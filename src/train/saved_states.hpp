@@ -1,7 +1,6 @@
 #pragma once
 
 #include <span>
-#include <utility>
 #include <vector>
 
 #include "device/backend.hpp"
@@ -11,29 +10,36 @@ namespace terrane::train {
 
 /// A second copy, on the device, of what forward passes change: the running statistics of batch norm. A
 /// mini-batch that is not finite would spoil them for good (even one whose loss and gradients are finite: an
-/// infinite variance makes zeros of everything), so they go back to what they were before it.
+/// infinite variance makes zeros of everything), so they go back to what they were before it. Everything is
+/// only queued.
 class SavedStates {
   public:
     /// Both must outlive it. Programs must have adopted all their states before.
     SavedStates(const graph::ParameterStore& store, device::Backend& backend);
 
-    void look();     ///< copies the states aside
-    void keep();     ///< what was looked at last becomes the copy
+    void keep();     ///< the copy becomes what the states are
     void restore();  ///< the states become what the copy is
-    std::size_t bytes() const { return kept_.bytes() + seen_.bytes(); }
+    /// The one or the other, by an update's verdict; in device memory.
+    void settle(const device::UpdateRecord* record);
 
-    /// 0 or 1: which of two places look() copies to next; keep() changes it.
-    int turn() const { return turn_; }
+    std::size_t counts() const { return blocks_.size(); }
+    /// Writes counts() counts of values that are not finite to device memory.
+    void count_not_finite(double* counts) const;
 
-    /// Floats of all states together, and what was looked at last, in the order of the store.
-    std::span<float> seen() const;
-    void write(std::span<const float> values);  ///< sets the states
+    std::size_t size() const { return kept_.bytes() / sizeof(float); }  ///< floats of all states together
+    void read(std::span<float> values) const;   ///< what the states are, on the device
+    void write(std::span<const float> values);  ///< sets the states, likewise
+    std::size_t bytes() const { return kept_.bytes(); }
 
   private:
+    /// Calls visit(a block of the states, its copy).
+    template <typename Visit>
+    void for_each_block(Visit visit) const;
+    std::span<float> kept() const { return {reinterpret_cast<float*>(kept_.data()), size()}; }
+
     device::Backend& backend_;
-    std::vector<TensorView> states_;
-    device::Buffer kept_, seen_;
-    int turn_ = 0;
+    std::vector<std::span<float>> blocks_;
+    device::Buffer kept_;
 };
 
 }  // namespace terrane::train

@@ -1,5 +1,6 @@
 #include "train/trainer.hpp"
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <chrono>
@@ -9,7 +10,6 @@
 #include "base/activity.hpp"
 #include "base/fault.hpp"
 #include "base/log.hpp"
-#include "optim/parameter_groups.hpp"
 #include "optim/plateau.hpp"
 #include "train/class_weights.hpp"
 #include "train/model_files.hpp"
@@ -28,6 +28,9 @@ Trainer::Outcome Trainer::run() {
             step();
             state_.evaluation_pending = evaluation_is_due();
         }
+        // Whoever looks at the model sees it after the step that was begun last.
+        if (state_.evaluation_pending || checkpoint_is_due(false) || state_.step == total_steps_)
+            finish_steps();
         const bool evaluated = state_.evaluation_pending && !stop_agreed_ && evaluate();
         if (checkpoint_is_due(evaluated)) save();
         look_after_saving();
@@ -37,14 +40,16 @@ Trainer::Outcome Trainer::run() {
 }
 
 // The training step: one mini-batch, which is one update for most networks and several for those that go on
-// from their own answers (recipe::Training).
+// from their own answers (recipe::Training). Where the device has a queue the step is only queued here, and
+// the host learns what became of the step before.
 void Trainer::step() {
     const auto begin = std::chrono::steady_clock::now();
     const double waited_before = feed_.wait_seconds();
     fault::reached(fault::Place::step, state_.step + 1);
-    StepReport report;
-    skipped_in_step_ = 0;
-    report.rate = schedule_.rate(state_.step, state_.plateau.reductions);
+    QueuedStep& queued = steps_[static_cast<std::size_t>(state_.step) % steps_.size()];
+    queued.begin = begin;
+    queued.report = {};
+    queued.report.rate = schedule_.rate(state_.step, state_.plateau.reductions);
     training_->run(
         {.seed = config_.runtime.seed,
          .step = state_.step,
@@ -57,124 +62,127 @@ void Trainer::step() {
                  return batches_.first_sample(communicator_.rank(), micro_step);
              },
          .fill =
-             [this](std::int64_t micro_step) {
+             [this, &queued](std::int64_t micro_step) {
                  const device::NamedPhase phase(setup_.backend, "samples");
                  const int slot = feed_.take();
                  activity::set_work("training");
                  const auto current = feed_.current();
                  if (features_ != nullptr) features_->fill(current);
-                 draws_[static_cast<std::size_t>(micro_step)].assign(current.begin(), current.end());
+                 queued.draws[static_cast<std::size_t>(micro_step)].assign(current.begin(), current.end());
                  return slot;
              },
          .look_ahead =
              [this](std::int64_t micro_step) {
                  const bool is_last = micro_step + 1 == batches_.micro_steps;
-                 if (is_last && shards_ == nullptr) queue_check();
                  if (!is_last || state_.step + 1 < total_steps_) feed_.look_ahead();
-             },
-         .passed =
-             [this](std::int64_t micro_step, const graph::LossTotals& totals) {
-                 losses_[static_cast<std::size_t>(micro_step)] = totals.sum;
              },
          .shard_done = shards_ == nullptr
                            ? decltype(recipe::MiniBatch::shard_done){}
-                           : [this](std::int64_t shard,
-                                    const graph::LossTotals& totals) { shards_->add(shard, totals); },
-         .update = [this, &report](const graph::LossTotals& local) { update(local, report); }});
+                           : [this, &queued](std::int64_t shard, const graph::LossTotals& totals) {
+                                 queued.losses[static_cast<std::size_t>(shard)] = totals.sum;
+                                 shards_->add(shard, totals);
+                             },
+         .update = [this, &queued](const device::PassLosses& losses) {
+             queue_update(losses, queued.report.rate);
+         }});
+    queued.report.epoch = epoch();
+    queued.report.step = ++state_.step;
+    queued.report.samples = batches_.global_batch();
+    queued.report.io_wait = feed_.wait_seconds() - waited_before;
+    ++steps_queued_;
+    while (steps_queued_ > steps_ahead_) finish_step();
+    if (stop_voted_) finish_steps();
+}
 
-    report.epoch = epoch();
-    report.step = ++state_.step;
-    const std::int64_t updates = training_->updates() - skipped_in_step_;
+// Queues one update. All that decides about it lies on the device: whether everything is finite, the sum of
+// weights of all ranks and micro-steps, the loss scale.
+void Trainer::queue_update(const device::PassLosses& of_passes, double rate) {
+    activity::set_work("updating the weights");
+    device::PassLosses losses = of_passes;
+    if (shards_ != nullptr) losses = totals_of_shards();
+    if (fault::armed()) [[unlikely]]
+        order_faults(losses);
+    const device::NamedPhase phase(setup_.backend, "update");
+    update_.queue({.rate = rate, .votes_to_stop = wants_to_stop() ? 1.0 : 0.0}, losses);
+    training_->parameters_changed();
+}
+
+// They are those of all ranks already: one rank brings them.
+device::PassLosses Trainer::totals_of_shards() {
+    graph::LossTotals totals = shards_->finish();
+    if (communicator_.rank() != 0) totals = {};
+    const std::array<double, 2> values{totals.sum, totals.normaliser};
+    setup_.backend.copy_to_device(shard_losses_.data(), reinterpret_cast<const std::byte*>(values.data()),
+                                  sizeof(values));
+    return {reinterpret_cast<double*>(shard_losses_.data()), 1, 1};
+}
+
+void Trainer::finish_steps() {
+    while (steps_queued_ > 0) finish_step();
+    if (stop_voted_ && !stop_agreed_) agree_to_stop();
+}
+
+// Waits for the oldest step that is queued.
+void Trainer::finish_step() {
+    QueuedStep& done = steps_[static_cast<std::size_t>(state_.step - steps_queued_) % steps_.size()];
+    std::int64_t made = 0;
+    for (std::int64_t i = 0; i < training_->updates(); ++i) {
+        if (finish_update(update_.take(), done)) ++made;
+    }
+    --steps_queued_;
+    StepReport& report = done.report;
     const double none = std::numeric_limits<double>::quiet_NaN();
-    report.loss = updates > 0 ? report.loss / static_cast<double>(updates) : none;
-    report.gradient_norm = updates > 0 ? report.gradient_norm / static_cast<double>(updates) : none;
-    report.samples = batches_.global_batch();
-    report.io_wait = feed_.wait_seconds() - waited_before;
-    seconds_of_step_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    report.loss = made > 0 ? report.loss / static_cast<double>(made) : none;
+    report.gradient_norm = made > 0 ? report.gradient_norm / static_cast<double>(made) : none;
+    // Steps overlap: each has the time since the one before was done.
+    const auto now = std::chrono::steady_clock::now();
+    seconds_of_step_ = std::chrono::duration<double>(now - std::max(done.begin, step_done_)).count();
+    step_done_ = now;
     report.seconds = seconds_of_step_;
-    if (updates > 0) {
+    if (made > 0) {
         state_.loss_since_evaluation += report.loss;
         ++state_.steps_since_evaluation;
     }
     setup_.observer.on_step(report);
-    if (stop_agreed_) agree_to_stop();
 }
 
-std::int64_t Trainer::updates_made() const {
-    return state_.step * training_->updates() + updates_in_step_ - state_.skipped;
-}
-
-// Queued behind the last pass, so that the host learns of it with the losses.
-void Trainer::queue_check() {
-    if (fault::armed()) [[unlikely]]
-        order_gradient_fault();
-    check_.queue(updates_made());
-}
-
-// One optimizer update. Losses and gradients are sums over pixels; only here, with the sum of weights of all
-// ranks and micro-steps at hand, they become means: N ranks with batch B do what one rank with batch N * B
-// does. What is not finite on one rank is left out by all.
-void Trainer::update(const graph::LossTotals& totals, StepReport& report) {
-    activity::set_work("updating the weights");
-    graph::LossTotals local = totals;
-    if (shards_ != nullptr) {
-        local = shards_->finish();
-        if (communicator_.rank() != 0) local = {};  // the totals are those of all ranks already
+// What became of an update; true if it was made.
+bool Trainer::finish_update(const Update::Result& result, QueuedStep& step) {
+    const device::UpdateRecord& record = result.record;
+    loss_scale_ = record.loss_scale;
+    stop_voted_ = stop_voted_ || record.sums.votes_to_stop > 0;
+    if (shards_ == nullptr) {
+        // The last pass of each micro-step.
+        const std::size_t per_micro_step = result.losses.size() / step.losses.size();
+        for (std::size_t m = 0; m < step.losses.size(); ++m)
+            step.losses[m] = result.losses[(m + 1) * per_micro_step - 2];
     }
-    if (fault::armed()) [[unlikely]]
-        order_faults(local);
-    const std::int64_t number = updates_made();
-    const device::NamedPhase phase(setup_.backend, "update");
-    // Networks of several updates, and shards, have complete gradients only now.
-    if (!check_.is_queued()) {
-        queue_check();
-        setup_.backend.synchronise();
+    if (record.verdict != device::Verdict::made) {
+        skip(record, step);
+        return false;
     }
-    const UpdateCheck::Result check = check_.take();
-    const double norm = check.norm_of_sums;
-    std::array<double, 5> global{local.sum, local.normaliser, wants_to_stop() ? 1.0 : 0.0,
-                                 std::isfinite(norm) ? 0.0 : 1.0, check.states_are_finite ? 0.0 : 1.0};
-    communicator_.sum(global);
-    const auto [loss_sum, normaliser, stop_votes, bad_gradients, bad_states] = global;
-    stop_agreed_ = stop_agreed_ || stop_votes > 0;
-    updates_in_step_ = (updates_in_step_ + 1) % training_->updates();
-    if (!std::isfinite(loss_sum)) return skip("loss");
-    if (bad_gradients > 0) return skip("gradient");
-    if (bad_states > 0) return skip("statistics of batch norm");
-    const optim::UpdateReport update =
-        optimizer_.update(store_.trainable_values(), store_.gradient_values(), norm,
-                          normaliser * loss_scale_.value(), report.rate, number);
-    training_->parameters_changed();
-    good_states_.keep();
-    if (loss_scale_.good()) hand_out_loss_scale();
     state_.skipped_in_row = 0;
-    report.loss += normaliser > 0 ? loss_sum / normaliser : 0;
-    report.gradient_norm += update.gradient_norm;
+    const auto& [loss, normaliser, votes, gradients, states] = record.sums;
+    step.report.loss += normaliser > 0 ? loss / normaliser : 0;
+    step.report.gradient_norm += record.gradient_norm;
+    return true;
 }
 
-void Trainer::hand_out_loss_scale() {
-    if (design_.compute != DType::f16) return;
-    const auto value = static_cast<float>(loss_scale_.value());
-    setup_.backend.copy_to_device(store_.state(graph::loss_scale_state).data,
-                                  reinterpret_cast<const std::byte*>(&value), sizeof(value));
-}
-
-// The update that is not made: parameters and moments stay as they are, running statistics go back.
-void Trainer::skip(const char* what) {
-    good_states_.restore();
-    training_->parameters_changed();
+// The update was not made: parameters and moments are what they were, running statistics have gone back.
+void Trainer::skip(const device::UpdateRecord& record, const QueuedStep& step) {
+    const char* const what = record.verdict == device::Verdict::bad_loss       ? "loss"
+                             : record.verdict == device::Verdict::bad_gradient ? "gradient"
+                                                                               : "statistics of batch norm";
     ++state_.skipped;
-    ++skipped_in_step_;
     SkipReport report;
-    report.step = state_.step + 1;
+    report.step = step.report.step;
     report.what = what;
     report.limit = config_.train.max_bad_steps;
-    report.overflow = loss_scale_.overflowed();
-    hand_out_loss_scale();
-    report.loss_scale = loss_scale_.value();
+    report.overflow = record.is_overflow;
+    report.loss_scale = record.loss_scale.value;
     if (!report.overflow) ++state_.skipped_in_row;
     report.in_row = state_.skipped_in_row;
-    const std::vector<MicroStepRecord> everywhere = gather_records(records(), communicator_);
+    const std::vector<MicroStepRecord> everywhere = gather_records(records(step), communicator_);
     report.suspects = suspects_text(everywhere);
     setup_.observer.on_skip(report);
     if (report.in_row < report.limit) return;
@@ -189,28 +197,28 @@ void Trainer::skip(const char* what) {
         "checkpoint is intact.");
 }
 
-std::vector<MicroStepRecord> Trainer::records() const {
+std::vector<MicroStepRecord> Trainer::records(const QueuedStep& step) const {
     std::vector<MicroStepRecord> all;
-    for (std::size_t m = 0; m < draws_.size(); ++m) {
-        MicroStepRecord record{communicator_.rank(), static_cast<std::int64_t>(m), losses_[m], {}};
-        for (const data::SampleDraw& sample : draws_[m])
+    for (std::size_t m = 0; m < step.draws.size(); ++m) {
+        MicroStepRecord record{communicator_.rank(), static_cast<std::int64_t>(m), step.losses[m], {}};
+        for (const data::SampleDraw& sample : step.draws[m])
             record.tiles.push_back(setup_.training.describe(sample.tile));
         all.push_back(std::move(record));
     }
     return all;
 }
 
-void Trainer::order_gradient_fault() {
-    if (fault::is_due(fault::Kind::nan_gradient, fault::Place::step, state_.step + 1)) {
+void Trainer::order_faults(const device::PassLosses& losses) {
+    const std::int64_t step = state_.step + 1;
+    if (fault::is_due(fault::Kind::nan_gradient, fault::Place::step, step)) {
         change_middle(store_.gradient_values(),
                       [](float) { return std::numeric_limits<float>::quiet_NaN(); });
     }
-}
-
-void Trainer::order_faults(graph::LossTotals& local) {
-    const std::int64_t step = state_.step + 1;
-    if (fault::is_due(fault::Kind::infinite_loss, fault::Place::step, step))
-        local.sum = std::numeric_limits<double>::infinity();
+    if (fault::is_due(fault::Kind::infinite_loss, fault::Place::step, step)) {
+        const double infinite = std::numeric_limits<double>::infinity();
+        setup_.backend.copy_to_device(reinterpret_cast<std::byte*>(losses.totals),
+                                      reinterpret_cast<const std::byte*>(&infinite), sizeof(infinite));
+    }
     if (fault::is_due(fault::Kind::flip_weight_bit, fault::Place::step, step)) {
         change_middle(store_.trainable_values(), [](float weight) {
             return std::bit_cast<float>(std::bit_cast<std::uint32_t>(weight) ^ 1u);
@@ -231,10 +239,11 @@ void Trainer::change_middle(std::span<float> values, const std::function<float(f
 bool Trainer::wants_to_stop() const {
     if (setup_.stop_requested()) return true;
     if (!setup_.deadline) return false;
-    // Time for one more step and for the checkpoint, both taken as somewhat slower than before.
+    // Time for the steps until all know of it and for the checkpoint, taken as somewhat slower than before.
     constexpr double margin = 1.5;
     const std::chrono::duration<double> left = *setup_.deadline - std::chrono::steady_clock::now();
-    return left.count() < margin * (seconds_of_step_ + save_seconds_);
+    const double steps = static_cast<double>(1 + steps_ahead_);
+    return left.count() < margin * (steps * seconds_of_step_ + save_seconds_);
 }
 
 // All ranks know that some rank wants to stop; now they learn which, and why.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <filesystem>
 #include <functional>
@@ -11,7 +12,6 @@
 #include "config/config.hpp"
 #include "data/feeder.hpp"
 #include "graph/program.hpp"
-#include "optim/loss_scale.hpp"
 #include "optim/optimizer.hpp"
 #include "optim/parameter_groups.hpp"
 #include "optim/schedule.hpp"
@@ -27,7 +27,7 @@
 #include "train/run_state.hpp"
 #include "train/saved_states.hpp"
 #include "train/snapshot.hpp"
-#include "train/update_check.hpp"
+#include "train/update.hpp"
 #include "train/virtual_shards.hpp"
 
 namespace terrane::train {
@@ -81,15 +81,24 @@ class Trainer {
     RunReport plan() const;
 
   private:
+    /// A step on its way: what is known when it is queued.
+    struct QueuedStep {
+        std::chrono::steady_clock::time_point begin;
+        StepReport report;
+        std::vector<std::vector<data::SampleDraw>> draws;  ///< per micro-step
+        std::vector<double> losses;                        ///< of the micro-steps' last passes
+    };
+
     void step();
-    void queue_check();
-    void update(const graph::LossTotals& local, StepReport& report);
-    std::int64_t updates_made() const;  ///< before; what was left out does not count
-    void skip(const char* what);
+    void queue_update(const device::PassLosses& of_passes, double rate);
+    device::PassLosses totals_of_shards();
+    void finish_step();
+    void finish_steps();  ///< all that are queued
+    bool finish_update(const Update::Result& result, QueuedStep& step);
+    void skip(const device::UpdateRecord& record, const QueuedStep& step);
     void hand_out_loss_scale();  ///< to the programs
     bool evaluate();             ///< false: a stop came before its end
-    void order_faults(graph::LossTotals& local);
-    void order_gradient_fault();
+    void order_faults(const device::PassLosses& losses);
     void change_middle(std::span<float> values, const std::function<float(float)>& change);
     bool wants_to_stop() const;
     void agree_to_stop();
@@ -101,6 +110,8 @@ class Trainer {
     std::optional<RunState> state_to_resume();
     data::BatchPlan share_out();
     device::Collectives& exchange_of_passes();
+    device::Collectives& exchange_of_updates();
+    float* loss_scale_on_device() const;  ///< where programs read it; null: nowhere
     bool is_same_on_all_ranks() const { return config_.runtime.deterministic == "ranks"; }
     std::set<std::string> loaded_parameters(const graph::Graph& network);
     recipe::Design frozen_design();
@@ -112,7 +123,7 @@ class Trainer {
     bool evaluation_is_due() const;
     bool checkpoint_is_due(bool evaluated) const;
     std::int64_t epoch() const;  ///< of the next step, from 1
-    std::vector<MicroStepRecord> records() const;
+    std::vector<MicroStepRecord> records(const QueuedStep& step) const;
 
     // Declaration order is construction order.
     TrainingSetup setup_;
@@ -138,18 +149,20 @@ class Trainer {
     optim::Schedule schedule_;
     optim::ParameterGroups groups_;
     optim::Optimizer optimizer_;
-    optim::LossScale loss_scale_;
-    SavedStates good_states_;  ///< those after the last update that was made
-    UpdateCheck check_;
+    device::LossScale loss_scale_;  ///< after the last step that is done
+    SavedStates good_states_;       ///< those after the last update that was made
+    std::int64_t steps_ahead_;      ///< that may be queued while the next one is prepared: 0 or 1
+    Update update_;
+    device::Buffer shard_losses_;             ///< of all shards of all ranks
     std::unique_ptr<VirtualShards> shards_;   ///< null: sums over ranks are the message layer's
     std::unique_ptr<FeatureCache> features_;  ///< null where the frozen part is computed in every step
     std::string resumed_from_;
-    std::int64_t updates_in_step_ = 0;  ///< made of the current mini-batch
-    std::int64_t skipped_in_step_ = 0;
+    std::array<QueuedStep, 2> steps_;  ///< by step number: those queued, and one that is prepared
+    std::int64_t steps_queued_ = 0;
     double seconds_of_step_ = 0;  ///< of the last one
+    std::chrono::steady_clock::time_point step_done_{};
+    bool stop_voted_ = false;
     bool stop_agreed_ = false;
-    std::vector<std::vector<data::SampleDraw>> draws_;  ///< of this mini-batch, per micro-step
-    std::vector<double> losses_;                        ///< of their last passes
 
     // Saving; all but saved_step_ on rank 0 only.
     std::int64_t saved_step_ = -1;  ///< whose checkpoint is written or being written

@@ -63,7 +63,7 @@ void Trainer::resume(const fs::path& checkpoint) {
     broadcast_model(store_, setup_.backend, communicator_);
     broadcast_moments(optimizer_, setup_.backend, communicator_);
     optimizer_.exchange_average(store_.trainable_values());  // the model's file holds the average
-    loss_scale_.restore(state_.loss_scale);
+    loss_scale_ = state_.loss_scale;
     std::error_code elsewhere;
     const bool own = fs::equivalent(checkpoint.parent_path(), checkpoints_.path(), elsewhere);
     saved_step_ = own ? state_.step : -1;
@@ -90,7 +90,7 @@ void Trainer::save() {
     if (communicator_.rank() == 0) {
         if (const auto earlier = writer_->wait()) take_note(*earlier);
         retry_at_ = -1;
-        state_.loss_scale = loss_scale_.state();
+        state_.loss_scale = loss_scale_;
         snapshot_->take(state_);
         writer_->start({state_.step, state_.best_step == state_.step || evaluator_ == nullptr,
                         [this](const fs::path& folder) {

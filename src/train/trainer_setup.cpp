@@ -88,19 +88,23 @@ Trainer::Trainer(const TrainingSetup& setup)
       schedule_(config_.optim, peak_rate_, {total_steps_, steps_per_epoch_}),
       groups_(groups_of(store_, config_.optim)),
       optimizer_(config_.optim, groups_.segments, static_cast<std::int64_t>(store_.trainable_values().size()),
-                 setup.backend),
-      loss_scale_(config_.train.precision),
+                 setup.backend, design_.compute == DType::f16),
       good_states_(store_, setup.backend),
-      check_(optimizer_, store_, good_states_, setup.backend) {
+      steps_ahead_(!setup.backend.shares_host_memory() && !is_same_on_all_ranks() ? 1 : 0),
+      update_(optimizer_, store_, good_states_, setup.backend, exchange_of_updates(), loss_scale_on_device(),
+              training_->most_passes(), static_cast<std::size_t>((1 + steps_ahead_) * training_->updates())) {
     if (config_.optim.schedule == "plateau" && evaluator_ == nullptr) {
         throw Error(ExitCode::config_invalid, 511,
                     "optim.schedule \"plateau\" needs evaluations, but the split val has no tiles.",
                     "Give the split val some tiles or choose another schedule.");
     }
-    draws_.resize(static_cast<std::size_t>(batches_.micro_steps));
-    losses_.resize(draws_.size());
+    for (QueuedStep& step : steps_) {
+        step.draws.resize(static_cast<std::size_t>(batches_.micro_steps));
+        step.losses.resize(step.draws.size());
+    }
     if (communicator_.rank() == 0) snapshot_ = std::make_unique<Snapshot>(store_, optimizer_, setup.backend);
     if (is_same_on_all_ranks()) {
+        shard_losses_ = setup.backend.allocate(2 * sizeof(double));
         shards_ = std::make_unique<VirtualShards>(batches_.micro_steps, store_, good_states_, setup.backend,
                                                   communicator_);
     }
@@ -115,6 +119,16 @@ device::Collectives& Trainer::exchange_of_passes() {
     if (is_same_on_all_ranks()) return alone_;
     if (setup_.device_sums != nullptr) return *setup_.device_sums;
     return communicator_;
+}
+
+device::Collectives& Trainer::exchange_of_updates() {
+    if (setup_.device_sums != nullptr) return *setup_.device_sums;
+    return communicator_;
+}
+
+float* Trainer::loss_scale_on_device() const {
+    if (design_.compute != DType::f16) return nullptr;
+    return reinterpret_cast<float*>(store_.state(graph::loss_scale_state).data);
 }
 
 // Which samples make up a micro-step decides what batch norm sees, so a run that goes on with other ranks
@@ -214,7 +228,7 @@ RunReport Trainer::plan() const {
     report.memory.parts = {{"the program itself", setup_.process_bytes, MemoryPlan::Place::host},
                            {"parameters and states", store_.parameter_bytes() + store_.state_bytes()},
                            {"gradients", store_.gradient_bytes()},
-                           {"optimizer", optimizer_.bytes() + good_states_.bytes() + check_.bytes()},
+                           {"optimizer", optimizer_.bytes() + good_states_.bytes() + update_.bytes()},
                            {"sums over shards", shards_ ? shards_->bytes() : 0},
                            {"training programs", training_->bytes()},
                            {"tiles read ahead",
@@ -246,6 +260,7 @@ void Trainer::prepare() {
     setup_.backend.copy_to_device(weights.data, reinterpret_cast<const std::byte*>(values.data()),
                                   weights.bytes());
 
+    optimizer_.begin(state_.step * training_->updates() - state_.skipped, loss_scale_);
     hand_out_loss_scale();
     require_equal_parameters(store_, setup_.backend, communicator_);
     training_->parameters_changed();
@@ -254,8 +269,15 @@ void Trainer::prepare() {
                                                                        setup_.backend, communicator_, store_,
                                                                        design_, *training_, setup_.features});
     }
-    good_states_.look();
     good_states_.keep();
+}
+
+void Trainer::hand_out_loss_scale() {
+    float* const place = loss_scale_on_device();
+    if (place == nullptr) return;
+    const auto value = static_cast<float>(loss_scale_.value);
+    setup_.backend.copy_to_device(reinterpret_cast<std::byte*>(place),
+                                  reinterpret_cast<const std::byte*>(&value), sizeof(value));
 }
 
 void Trainer::start_feeding() {

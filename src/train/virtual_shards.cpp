@@ -21,7 +21,7 @@ VirtualShards::VirtualShards(std::int64_t own, const graph::ParameterStore& stor
     TERRANE_ASSERT(std::has_single_bit(shards) && std::has_single_bit(ranks), "{} shards on each of {} ranks",
                    own, communicator.size());
     const std::size_t gradients = store.gradient_values().size_bytes();
-    const std::size_t state_bytes = states.seen().size_bytes();
+    const std::size_t state_bytes = states.bytes();
     for (std::uint64_t level = 1; level < shards; level *= 2)
         waiting_.push_back({backend.allocate(gradients), backend.allocate(state_bytes)});
     state_sums_ = backend.allocate(state_bytes);
@@ -49,10 +49,7 @@ void VirtualShards::add(std::int64_t shard, const graph::LossTotals& totals) {
     losses_[place] = totals.sum;
     losses_[place + 1] = totals.normaliser;
 
-    states_.look();
-    const std::span<float> seen = states_.seen();
-    backend_.copy_on_device(state_sums_.data(), reinterpret_cast<const std::byte*>(seen.data()),
-                            seen.size_bytes());
+    states_.read(floats(state_sums_));
     states_.restore();
 
     // Like a binary counter: every trailing one of the shard's number is a left child that has been waiting.

@@ -10,6 +10,7 @@
 #include "optim/optimizer.hpp"
 #include "optim/plateau.hpp"
 #include "optim/schedule.hpp"
+#include "support/one_update.hpp"
 
 using namespace terrane;
 
@@ -44,7 +45,7 @@ void print_updates(const std::string& name, const config::Optim& optim) {
         for (std::size_t i = 0; i < g.size(); ++i) {
             g[i] = static_cast<float>(std::sin(static_cast<double>(step) + static_cast<double>(i)));
         }
-        optimizer.update(w, g, 1, optim.lr, step);
+        test::update(optimizer, w, g, 1, optim.lr);
         fmt::print("{} {} {:.9g} {:.9g} {:.9g} {:.9g}\n", name, step, w[0], w[1], w[2], w[3]);
     }
 }

@@ -5,6 +5,7 @@
 #include "config/weak_maps.hpp"
 #include "cpu/backend.hpp"
 #include "optim/parameter_groups.hpp"
+#include "support/one_update.hpp"
 
 namespace terrane::parity {
 
@@ -131,8 +132,8 @@ void Run::forward_backward() {
 
 double Run::update() {
     const double rate = schedule_->rate(step_);
-    optimizer_->update(store_->trainable_values(), store_->gradient_values(), totals_.normaliser, rate,
-                       step_);
+    test::update(*optimizer_, store_->trainable_values(), store_->gradient_values(), totals_.normaliser,
+                 rate);
     program_->parameters_changed();
     ++step_;
     return rate;

@@ -5,60 +5,22 @@
 #include <vector>
 
 #include "device/backend.hpp"
-#include "device/queued_sums.hpp"
+#include "queued_kernels.hpp"
 
 namespace terrane::test {
-
-/// Another backend's flat kernels as those of a device with a queue: what is queued is done at once, but
-/// whoever wants a number back has to wait.
-class QueuedFlatKernels final : public device::FlatKernels, public device::QueuedSums {
-  public:
-    QueuedFlatKernels(device::FlatKernels& inner, std::vector<std::string>& log) : inner_(inner), log_(log) {}
-
-    void sgd(std::span<float> parameters, std::span<const float> gradients, std::span<float> velocity,
-             std::span<const device::UpdateSegment> segments, const device::UpdateScalars& scalars) override {
-        inner_.sgd(parameters, gradients, velocity, segments, scalars);
-    }
-    void adamw(std::span<float> parameters, std::span<const float> gradients, std::span<float> moment1,
-               std::span<float> moment2, std::span<const device::UpdateSegment> segments,
-               const device::UpdateScalars& scalars) override {
-        inner_.adamw(parameters, gradients, moment1, moment2, segments, scalars);
-    }
-    double sum_of_squares(std::span<const float> values) override {
-        log_.push_back("wait");
-        return inner_.sum_of_squares(values);
-    }
-    bool any_not_finite(std::span<const float> values) override {
-        log_.push_back("wait");
-        return inner_.any_not_finite(values);
-    }
-    void blend(std::span<float> average, std::span<const float> values, double keep) override {
-        inner_.blend(average, values, keep);
-    }
-    void add(std::span<float> sum, std::span<const float> values) override { inner_.add(sum, values); }
-    void exchange(std::span<float> a, std::span<float> b) override { inner_.exchange(a, b); }
-
-    void queue_sum_of_squares(std::span<const float> values, double* result) override {
-        log_.push_back("norm");
-        *result = inner_.sum_of_squares(values);
-    }
-    void queue_count_of_not_finite(std::span<const float> values, double* result) override {
-        log_.push_back("states");
-        *result = inner_.any_not_finite(values) ? 1 : 0;
-    }
-
-  private:
-    device::FlatKernels& inner_;
-    std::vector<std::string>& log_;
-};
 
 /// Another backend that says of itself what a GPU's does: its memory is its own, and what is read later is
 /// there only after a wait. Keeps a log of what trainers do around the passes.
 class OwnMemory final : public device::Backend, private device::SampleKernels {
   public:
-    explicit OwnMemory(device::Backend& inner) : inner_(inner), flat_(inner.flat_kernels(), log) {}
+    explicit OwnMemory(device::Backend& inner)
+        : inner_(inner),
+          flat_(inner.flat_kernels(), [this](const std::string& name, const std::function<void()>& work) {
+              log.push_back(name);
+              work();
+          }) {}
 
-    std::vector<std::string> log;  ///< "fill 0", "use 1", "norm", "states", "read" (later), "wait"
+    std::vector<std::string> log;  ///< "fill 0", "use 1", names of QueuedKernels, "read" (later), "wait"
     std::size_t left = std::size_t{1} << 40;
 
     std::string name() const override { return inner_.name(); }
@@ -119,7 +81,7 @@ class OwnMemory final : public device::Backend, private device::SampleKernels {
     }
 
     device::Backend& inner_;
-    QueuedFlatKernels flat_;
+    QueuedKernels flat_;
     std::vector<Later> later_;
     std::vector<const std::byte*> slots_;
 };
