@@ -12,6 +12,7 @@
 #include "cuda/runtime.hpp"
 #include "cuda/sum_stream.hpp"
 #include "cuda/versions.hpp"
+#include "device/recorded_sums.hpp"
 
 namespace terrane::cuda {
 
@@ -87,10 +88,11 @@ class CudaBackend final : public device::Backend {
     std::shared_ptr<device::Collectives> connect(const device::DeviceGroup& group) override {
         auto calls = make_nccl_calls();
         if (!calls) return nullptr;
-        const auto sums = std::make_shared<NcclSums>(
-            std::move(calls), std::make_unique<CudaSumStream>(compute_.queue()), group);
-        host_wait_.set_check([known = std::weak_ptr(sums)](std::chrono::duration<double> waited) {
-            if (const auto alive = known.lock()) alive->check(waited);
+        auto sums = std::make_shared<NcclSums>(std::move(calls),
+                                               std::make_unique<CudaSumStream>(compute_.queue()), group);
+        sums_ = sums;
+        host_wait_.set_check([this](std::chrono::duration<double> waited) {
+            if (const auto alive = sums_.lock()) alive->check(waited);
         });
         return sums;
     }
@@ -122,6 +124,7 @@ class CudaBackend final : public device::Backend {
     void synchronise() override {
         if (host_wait_.is_checked()) ++cuda::work_counts().host_waits;  // else Stream::synchronise counts
         host_wait_.until([this] { return compute_.is_done(); }, [this] { compute_.synchronise(); });
+        if (const auto sums = sums_.lock()) sums->work_is_done();
     }
     std::unique_ptr<Mark> make_mark() override {
         return std::make_unique<EventMark>(compute_.queue(), host_wait_);
@@ -136,7 +139,8 @@ class CudaBackend final : public device::Backend {
     void leave_phase() override { nvtxRangePop(); }
 
     std::unique_ptr<Recording> record(const std::function<void()>& work) override {
-        return capture(compute_.queue(), work);
+        const auto sums = sums_.lock();
+        return device::record_with_sums(sums.get(), [&] { return capture(compute_.queue(), work); });
     }
 
   private:
@@ -146,6 +150,7 @@ class CudaBackend final : public device::Backend {
     std::string id_;
     Stream compute_;
     HostWait host_wait_;
+    std::weak_ptr<NcclSums> sums_;
     UploadRing uploads_{upload_half};
     Libraries libraries_;
     FlatKernels flat_{compute_.queue(), *this};

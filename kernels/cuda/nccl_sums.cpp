@@ -36,7 +36,8 @@ NcclSums::NcclSums(std::unique_ptr<NcclCalls> calls, std::unique_ptr<SumStream> 
       rank_(group.rank),
       size_(group.size),
       timeout_(group.timeout),
-      gradients_(group.gradients) {
+      gradients_(group.gradients),
+      listener_(group.listener) {
     connect(group);
 }
 
@@ -110,9 +111,9 @@ void NcclSums::require(NcclResult result) {
     if (result != NcclResult::success) fail(result);
 }
 
-std::string NcclSums::last_call() const {
-    if (call_.number == 0) return call_.what;
-    return fmt::format("'{}' (number {}, {} bytes)", call_.what, call_.number, call_.bytes);
+std::string NcclSums::last_queued() const {
+    if (queued_ == 0) return "connection of the ranks";
+    return fmt::format("'{}' (number {}, {} bytes)", last_.kind, queued_, last_.bytes);
 }
 
 void NcclSums::fail(NcclResult result) {
@@ -120,7 +121,7 @@ void NcclSums::fail(NcclResult result) {
     give_up();
     throw Error(ExitCode::peer_lost, 806,
                 fmt::format("{} on rank {} of {} failed in or after {}: {}.", calls_->library(), rank_, size_,
-                            last_call(), why),
+                            last_queued(), why),
                 look_around);
 }
 
@@ -128,7 +129,7 @@ void NcclSums::fail_late(double seconds) {
     give_up();
     throw Error(ExitCode::peer_lost, 802,
                 fmt::format("a rank did not take part in a sum of {} within {:g} s; rank {} called {} last.",
-                            calls_->library(), seconds, rank_, last_call()),
+                            calls_->library(), seconds, rank_, last_queued()),
                 "Look at the log files of the other ranks; --collective-timeout sets the limit.");
 }
 
@@ -143,9 +144,25 @@ void NcclSums::check(std::chrono::duration<double> waited) {
     if (waited > timeout_) fail_late(waited.count());
 }
 
-void NcclSums::begin(const char* what, std::int64_t bytes) {
+void NcclSums::begin(const char* kind, std::int64_t bytes) {
     check({});
-    call_ = {what, call_.number + 1, bytes};
+    const device::SumCall call{kind, bytes};
+    if (noted_ != nullptr) {
+        noted_->push_back(call);
+    } else {
+        announce({&call, 1});
+    }
+}
+
+void NcclSums::announce(std::span<const device::SumCall> calls) {
+    if (calls.empty()) return;
+    last_ = calls.back();
+    queued_ += static_cast<std::int64_t>(calls.size());
+    if (listener_ != nullptr) listener_->sums_queued(calls);
+}
+
+void NcclSums::work_is_done() {
+    if (listener_ != nullptr && joined_ == started_) listener_->sums_done();
 }
 
 void NcclSums::queue_sum(void* values, std::int64_t count, DType type) {

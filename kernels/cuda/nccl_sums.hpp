@@ -3,6 +3,7 @@
 #include <atomic>
 #include <chrono>
 #include <memory>
+#include <vector>
 
 #include "cuda/nccl_calls.hpp"
 #include "device/device_group.hpp"
@@ -34,6 +35,10 @@ class NcclSums final : public device::Collectives {
     void sum(std::span<std::int64_t> values) override;
     Ticket start_sum(std::span<float> values) override;
     void wait(Ticket ticket) override;
+    void note_calls(std::vector<device::SumCall>* calls) override { noted_ = calls; }
+    void announce(std::span<const device::SumCall> calls) override;
+    /// The backend's stream has come to its end; so have all sums, if it waits for them.
+    void work_is_done();
 
     /// Throws Error E0806 (82) if NCCL has lost a rank, E0802 (82) if the others don't come; either way the
     /// communicator is aborted first, so that the device becomes free.
@@ -43,22 +48,16 @@ class NcclSums final : public device::Collectives {
   private:
     using Clock = std::chrono::steady_clock;
 
-    struct Call {
-        const char* what = "connection of the ranks";
-        std::int64_t number = 0;  ///< of sums called so far; recorded ones are replayed without a call
-        std::int64_t bytes = 0;
-    };
-
     void connect(const device::DeviceGroup& group);
     void queue_sum(void* values, std::int64_t count, DType type);
     /// The result once it is no longer "in progress", within the timeout.
     NcclResult settled(NcclResult result);
     NcclResult settled_within(NcclResult result, std::chrono::duration<double> limit);
     void require(NcclResult result);
-    void begin(const char* what, std::int64_t bytes);
+    void begin(const char* kind, std::int64_t bytes);
     [[noreturn]] void fail(NcclResult result);
     [[noreturn]] void fail_late(double seconds);
-    std::string last_call() const;
+    std::string last_queued() const;
 
     std::unique_ptr<NcclCalls> calls_;
     std::unique_ptr<SumStream> stream_;
@@ -68,9 +67,12 @@ class NcclSums final : public device::Collectives {
     device::GradientSums gradients_;
     ncclComm* communicator_ = nullptr;
     std::atomic<bool> given_up_ = false;
-    Call call_;
-    Ticket started_ = 0;  ///< buckets so far
-    Ticket joined_ = 0;   ///< of them, those that the backend's stream waits for
+    device::SumListener* listener_;
+    std::vector<device::SumCall>* noted_ = nullptr;  ///< while work is recorded
+    device::SumCall last_;                           ///< that went into the queue
+    std::int64_t queued_ = 0;                        ///< sums so far, replayed ones included
+    Ticket started_ = 0;                             ///< buckets so far
+    Ticket joined_ = 0;                              ///< of them, those that the backend's stream waits for
 };
 
 }  // namespace terrane::cuda

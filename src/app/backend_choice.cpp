@@ -136,7 +136,8 @@ DeviceSums::DeviceSums(const Invocation& invocation, const config::Config& confi
              .timeout = world_.on_loss() == comm::LossResponse::none
                             ? std::chrono::hours(24 * 365)
                             : std::chrono::duration<double>(config.runtime.collective_timeout),
-             .gradients = bf16 ? device::GradientSums::bf16 : device::GradientSums::f32});
+             .gradients = bf16 ? device::GradientSums::bf16 : device::GradientSums::f32,
+             .listener = &world_.sum_listener()});
     }
     if (sums_) {
         world_.set_last_act([known = std::weak_ptr(sums_)] {

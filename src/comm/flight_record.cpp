@@ -13,7 +13,7 @@ double FlightRecord::now() const {
 std::int64_t FlightRecord::begin(const char* kind, std::size_t bytes) {
     const std::lock_guard lock(mutex_);
     const std::int64_t number = ++begun_;
-    entry(number) = {number, kind, static_cast<std::int64_t>(bytes), now(), -1};
+    entry(number) = {number, kind, static_cast<std::int64_t>(bytes), now(), -1, false};
     return number;
 }
 
@@ -48,6 +48,23 @@ void FlightRecord::end_traffic(std::int64_t number) {
     if (--moving_ == 0) traffic_.seconds += now() - moving_since_;
 }
 
+void FlightRecord::sums_queued(std::span<const device::SumCall> sums) {
+    const std::lock_guard lock(mutex_);
+    const double time = now();
+    for (const device::SumCall& sum : sums) {
+        const std::int64_t number = ++begun_;
+        entry(number) = {number, sum.kind, sum.bytes, time, -1, true};
+    }
+}
+
+void FlightRecord::sums_done() {
+    const std::lock_guard lock(mutex_);
+    const double time = now();
+    for (CollectiveEntry& one : ring_) {
+        if (one.queued && one.ended < 0) one.ended = time;
+    }
+}
+
 Traffic FlightRecord::traffic() const {
     const std::lock_guard lock(mutex_);
     Traffic traffic = traffic_;
@@ -72,9 +89,14 @@ std::vector<std::string> FlightRecord::lines() const {
     for (std::int64_t number = std::max<std::int64_t>(1, begun_ - static_cast<std::int64_t>(kept) + 1);
          number <= begun_; ++number) {
         const CollectiveEntry& one = ring_[static_cast<std::size_t>(number) % kept];
-        lines.push_back(fmt::format(
-            "#{} {}, {} bytes, {:.3f} s to {}", one.number, one.kind, one.bytes, one.begun,
-            one.ended >= 0 ? fmt::format("{:.3f} s", one.ended) : fmt::format("now ({:.3f} s)", time)));
+        const bool over = one.ended >= 0;
+        const std::string when =
+            one.queued ? fmt::format("queued at {:.3f} s, {} {:.3f} s", one.begun,
+                                     over ? "seen done at" : "not seen done by now,", over ? one.ended : time)
+                       : fmt::format(
+                             "{:.3f} s to {}", one.begun,
+                             over ? fmt::format("{:.3f} s", one.ended) : fmt::format("now ({:.3f} s)", time));
+        lines.push_back(fmt::format("#{} {}, {} bytes, {}", one.number, one.kind, one.bytes, when));
     }
     return lines;
 }

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "device/sum_calls.hpp"
+
 namespace terrane::comm {
 
 /// One collective as a rank saw it.
@@ -15,8 +17,9 @@ struct CollectiveEntry {
     std::int64_t number = 0;  ///< counted from 1 in the order of the calls, which is the same on all ranks
     const char* kind = "";    ///< "barrier"
     std::int64_t bytes = 0;
-    double begun = 0;   ///< seconds since the record began
-    double ended = -1;  ///< below 0: still under way
+    double begun = 0;     ///< seconds since the record began
+    double ended = -1;    ///< below 0: still under way
+    bool queued = false;  ///< by a device: begun is when it was queued, ended when that was first seen
 };
 
 /// What a rank is doing just now.
@@ -37,7 +40,7 @@ struct Traffic {
 
 /// The last collectives of a rank, kept in a ring, and how long it waited in them. Safe from any thread; no
 /// allocation after construction but for what the readers get.
-class FlightRecord {
+class FlightRecord final : public device::SumListener {
   public:
     static constexpr std::size_t kept = 64;
 
@@ -51,6 +54,10 @@ class FlightRecord {
     /// It has ended, and with it the waiting.
     void end(std::int64_t number);
 
+    /// Sums that the device makes when its queue comes to them; nobody waits for one of them.
+    void sums_queued(std::span<const device::SumCall> sums) override;
+    void sums_done() override;
+
     void set_step(std::int64_t step) { step_.store(step, std::memory_order_relaxed); }
     RankState state() const;  ///< without the activity
     /// Seconds the main thread has waited in collectives so far.
@@ -58,7 +65,8 @@ class FlightRecord {
     /// Of the collectives begun with begin_traffic().
     Traffic traffic() const;
     /// One line for each collective in the ring, oldest first:
-    /// "#1234 sum of floats, 4096 bytes, 12.345 s to 12.350 s".
+    /// "#1234 sum of floats, 4096 bytes, 12.345 s to 12.350 s", or for one in a device's queue
+    /// "#1234 sum of floats, 4096 bytes, queued at 12.345 s, seen done at 12.350 s".
     std::vector<std::string> lines() const;
 
   private:

@@ -213,6 +213,10 @@ void World::set_activity(std::function<std::string()> activity) {
     if (state_->lifeline) state_->lifeline->set_activity(std::move(activity));
 }
 
+device::SumListener& World::sum_listener() {
+    return state_->record;
+}
+
 void World::set_last_act(std::function<void()> last_act) {
     if (state_->lifeline) state_->lifeline->set_last_act(std::move(last_act));
 }

@@ -72,6 +72,9 @@ class World {
     /// Called from another thread right before the process is ended because a rank is lost: see
     /// Lifeline::set_last_act.
     void set_last_act(std::function<void()> last_act);
+    /// Enters what a device's queue sums into the record of collectives, which messages about broken jobs
+    /// show.
+    device::SumListener& sum_listener();
     LossResponse on_loss() const;
     /// Seconds this rank has waited in collectives so far.
     double waited() const;

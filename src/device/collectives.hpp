@@ -3,6 +3,9 @@
 #include <chrono>
 #include <cstdint>
 #include <span>
+#include <vector>
+
+#include "device/sum_calls.hpp"
 
 namespace terrane::device {
 
@@ -29,6 +32,11 @@ class Collectives {
     /// Whether sums are work in the backend's queue: values lie in its memory, calls return at once, what is
     /// queued later sees the sums, and a recording holds them like any other work.
     virtual bool are_queued() const { return false; }
+    /// Until it is called with null, queued sums are only recorded: each is noted in `calls` and not
+    /// announced.
+    virtual void note_calls(std::vector<SumCall>* /*calls*/) {}
+    /// A recording that holds these sums goes into the queue.
+    virtual void announce(std::span<const SumCall> /*calls*/) {}
     /// Asked again and again while the host waits for queued sums, for `waited` so far. Throws an Error if
     /// they can't come to an end any more.
     virtual void check(std::chrono::duration<double> /*waited*/) {}

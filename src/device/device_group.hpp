@@ -19,6 +19,7 @@ struct DeviceGroup {
     std::function<void(std::string& text)> broadcast;
     std::chrono::duration<double> timeout{1800};  ///< for connecting, and for every sum
     GradientSums gradients = GradientSums::f32;
+    SumListener* listener = nullptr;  ///< outlives the connection
 };
 
 }  // namespace terrane::device

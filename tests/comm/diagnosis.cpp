@@ -109,6 +109,27 @@ TEST_CASE("the record keeps the last collectives and tells waiting from computin
                contains("#201 sum of a gradient bucket, 4096 bytes, ") && contains(" to now ("));
 }
 
+TEST_CASE("sums in a device's queue are in the record by number, and done when the host has seen it",
+          "[comm]") {
+    comm::FlightRecord record;
+    record.end(record.begin("barrier", 0));
+    const std::vector<device::SumCall> step{{"sum of doubles", 32}, {"sum of a gradient bucket", 4096}};
+    record.sums_queued(step);
+    record.sums_done();
+    record.sums_queued(step);
+    const std::vector<std::string> lines = record.lines();
+    REQUIRE(lines.size() == 5);
+    CHECK_THAT(lines[0], contains("#1 barrier") && !contains("queued"));
+    CHECK_THAT(lines[1], contains("#2 sum of doubles, 32 bytes, queued at ") && contains(", seen done at "));
+    CHECK_THAT(lines[2], contains("#3 sum of a gradient bucket, 4096 bytes") && contains("seen done at "));
+    CHECK_THAT(lines[4], contains("#5 sum of a gradient bucket") && contains(", not seen done by now, "));
+    // Nobody waits in one of them, but a rank that has queued fewer is behind.
+    CHECK((record.state().begun == 5 && record.state().inside == 0));
+    for (int i = 0; i < 50; ++i) record.sums_queued(step);
+    CHECK(record.lines().size() == comm::FlightRecord::kept);
+    CHECK_THAT(record.lines().front(), contains("#42 "));
+}
+
 TEST_CASE("the time of sums that overlap counts once", "[comm]") {
     comm::FlightRecord record;
     const auto pause = [] { std::this_thread::sleep_for(std::chrono::milliseconds(20)); };

@@ -116,6 +116,39 @@ TEST_CASE("a lost rank is reported by the call that meets it, with what was summ
     CHECK(script.aborted == 1);  // only once
 }
 
+TEST_CASE("what was replayed counts as queued where a lost rank is reported", "[cuda]") {
+    NcclScript script;
+    const auto sums = connect(script, group_of(1));
+    std::vector<double> values(2);
+    std::vector<device::SumCall> recorded;
+    sums->note_calls(&recorded);
+    sums->sum(std::span<double>(values));
+    sums->note_calls(nullptr);
+    for (int step = 0; step < 5; ++step) sums->announce(recorded);
+    script.state = [](int) { return Result::remote_error; };
+    const Error error = error_of([&] { sums->check(std::chrono::milliseconds(1)); });
+    CHECK(error.message().find("'sum of doubles' (number 5, 16 bytes)") != std::string::npos);
+}
+
+TEST_CASE("sums are not said to be done while the work does not wait for them", "[cuda]") {
+    struct Ends final : device::SumListener {
+        int count = 0;
+        void sums_queued(std::span<const device::SumCall>) override {}
+        void sums_done() override { ++count; }
+    } ends;
+    NcclScript script;
+    device::DeviceGroup group = group_of(0);
+    group.listener = &ends;
+    const auto sums = connect(script, group);
+    std::vector<float> values(8);
+    const auto ticket = sums->start_sum(values);
+    sums->work_is_done();
+    CHECK(ends.count == 0);
+    sums->wait(ticket);
+    sums->work_is_done();
+    CHECK(ends.count == 1);
+}
+
 TEST_CASE("a sum that the others do not join ends after the time limit", "[cuda]") {
     NcclScript script;
     const auto sums = connect(script, group_of(0, "", short_time));

@@ -28,8 +28,17 @@ Graph small_network() {
     return build.finish();
 }
 
+struct Heard final : device::SumListener {
+    std::vector<std::string> sums;
+    void sums_queued(std::span<const device::SumCall> queued) override {
+        for (const device::SumCall& one : queued) sums.push_back(fmt::format("{} {}", one.kind, one.bytes));
+    }
+    void sums_done() override { sums.emplace_back("done"); }
+};
+
 struct Trained {
     std::vector<std::string> log;
+    std::vector<std::string> heard;  ///< by who follows the sums
     int recordings = 0;
     int sum_calls = 0;  ///< that were made, not replayed
 };
@@ -47,17 +56,21 @@ Trained train(bool records) {
         backend.written().push_back(call);
         if (call.starts_with("sum of")) ++trained.sum_calls;
     };
+    Heard heard;
     cuda::NcclSums sums(std::make_unique<test::FakeNccl>(script),
                         std::make_unique<test::FakeSumStream>(script),
-                        {.rank = 0, .size = 2, .broadcast = [](std::string&) {}});
+                        {.rank = 0, .size = 2, .broadcast = [](std::string&) {}, .listener = &heard});
+    backend.sums = &sums;
     const Graph graph = small_network();
     ParameterStore store(backend, graph);
     Program program(plan_program(small_network(), backend, {.bucket_bytes = 1}), backend, store, sums);
     for (int step = 0; step < 4; ++step) {
         program.run_training({.step = step}, {.first = true, .last = false});
         program.run_training({.step = step}, {.first = false, .last = true});
+        sums.work_is_done();
     }
     trained.log = backend.log;
+    trained.heard = heard.sums;
     trained.recordings = backend.recordings;
     return trained;
 }
@@ -70,6 +83,16 @@ TEST_CASE("queued sums are part of the recording of a whole pass", "[cuda]") {
     // The first and the last micro-step are one recording each: no collective cuts them.
     CHECK(recorded.recordings == 2);
     CHECK(recorded.sum_calls == plain.sum_calls / 2);
+}
+
+TEST_CASE("who follows the sums hears of every replayed one, and of the end of each step", "[cuda]") {
+    const std::vector<std::string> called = train(false).heard, replayed = train(true).heard;
+    CHECK(replayed == called);
+    // Three exchanges in each of two micro-steps, and a bucket per convolution in the last.
+    CHECK(called.size() == 4 * (2 * 3 + 3 + 1));
+    CHECK(std::count(called.begin(), called.end(), "sum of doubles 16") == 4 * 2 * 3);
+    CHECK(std::count(called.begin(), called.end(), "done") == 4);
+    CHECK(called.back() == "done");
 }
 
 TEST_CASE("a bucket is summed beside the backward steps that follow it", "[cuda]") {

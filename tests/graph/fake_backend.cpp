@@ -2,6 +2,8 @@
 
 #include <cstring>
 
+#include "device/recorded_sums.hpp"
+
 namespace terrane::test {
 
 namespace {
@@ -50,11 +52,13 @@ std::unique_ptr<device::OpPlan> FakeBackend::make_plan(const device::PlanRequest
 std::unique_ptr<device::Backend::Recording> FakeBackend::record(const std::function<void()>& work) {
     if (!records) return nullptr;
     ++recordings;
-    std::vector<std::string> entries;
-    written_ = &entries;
-    work();
-    written_ = &log;
-    return std::make_unique<FakeRecording>(*this, std::move(entries));
+    return device::record_with_sums(sums, [&]() -> std::unique_ptr<Recording> {
+        std::vector<std::string> entries;
+        written_ = &entries;
+        work();
+        written_ = &log;
+        return std::make_unique<FakeRecording>(*this, std::move(entries));
+    });
 }
 
 device::FlatKernels& FakeBackend::flat_kernels() {

@@ -14,10 +14,11 @@ class FakeBackend final : public device::Backend {
   public:
     std::map<std::string, device::Requirements> requirements;  ///< by op name
     bool records = false;                                      ///< whether it can record
-    bool own_memory = false;       ///< whether it says that hosts can't reach its memory
-    int staging_allocations = 0;   ///< so far
-    int recordings = 0;            ///< made so far
-    std::vector<std::string> log;  ///< what plans have run, in order
+    bool own_memory = false;              ///< whether it says that hosts can't reach its memory
+    int staging_allocations = 0;          ///< so far
+    int recordings = 0;                   ///< made so far
+    device::Collectives* sums = nullptr;  ///< queued ones, as connect() would have given them
+    std::vector<std::string> log;         ///< what plans have run, in order
 
     std::string name() const override { return "fake"; }
     std::string description() const override { return "records plans"; }

@@ -1,5 +1,8 @@
 #include "graph/recorded_steps.hpp"
 
+#include <algorithm>
+
+#include "device/recorded_sums.hpp"
 #include "fake_backend.hpp"
 #include "graph/builder.hpp"
 #include "graph/program.hpp"
@@ -109,6 +112,95 @@ TEST_CASE("collectives are never part of a recording and keep their place", "[gr
     std::vector<std::string> expected;
     for (int run = 0; run < 3; ++run) expected.insert(expected.end(), {"0", "1", "2", "3", "4"});
     CHECK(backend.log == expected);
+}
+
+namespace {
+
+/// Sums in the fake backend's queue, and who follows them.
+class QueuedRanks final : public device::Collectives {
+  public:
+    explicit QueuedRanks(FakeBackend& backend) : backend_(backend) {}
+    std::vector<std::string> announced;
+    int rank() const override { return 0; }
+    int size() const override { return 2; }
+    bool are_queued() const override { return true; }
+    void sum(std::span<float> values) override {
+        queue({"floats", static_cast<std::int64_t>(values.size())});
+    }
+    void sum(std::span<double> values) override {
+        queue({"doubles", static_cast<std::int64_t>(values.size())});
+    }
+    void sum(std::span<std::int64_t> values) override {
+        queue({"integers", static_cast<std::int64_t>(values.size())});
+    }
+    Ticket start_sum(std::span<float> values) override {
+        queue({"bucket", static_cast<std::int64_t>(values.size())});
+        return 0;
+    }
+    void wait(Ticket) override {}
+    void note_calls(std::vector<device::SumCall>* calls) override { noted_ = calls; }
+    void announce(std::span<const device::SumCall> calls) override {
+        for (const device::SumCall& call : calls)
+            announced.push_back(std::string(call.kind) + " " + std::to_string(call.bytes));
+    }
+
+  private:
+    void queue(const device::SumCall& call) {
+        backend_.written().push_back(std::string("queued ") + call.kind);
+        if (noted_ != nullptr) {
+            noted_->push_back(call);
+        } else {
+            announce({&call, 1});
+        }
+    }
+    FakeBackend& backend_;
+    std::vector<device::SumCall>* noted_ = nullptr;
+};
+
+std::vector<std::string> announced_sums(bool records) {
+    FakeBackend backend;
+    backend.own_memory = true;
+    backend.records = records;
+    backend.requirements["convolution"].backward_exchange = 2;
+    const Graph graph = small_network();
+    ParameterStore store(backend, graph);
+    QueuedRanks ranks(backend);
+    backend.sums = &ranks;
+    Program program(plan_program(small_network(), backend, {.bucket_bytes = 1}), backend, store, ranks);
+    for (int step = 0; step < 4; ++step) {
+        program.run_training({.step = step}, {.first = true, .last = false});
+        program.run_training({.step = step}, {.first = false, .last = true});
+    }
+    CHECK(std::count_if(backend.log.begin(), backend.log.end(), [](const std::string& entry) {
+              return entry.starts_with("queued");
+          }) == static_cast<std::ptrdiff_t>(ranks.announced.size()));
+    return ranks.announced;
+}
+
+}  // namespace
+
+TEST_CASE("sums that are replayed are announced like sums that are called, in the same order", "[graph]") {
+    const std::vector<std::string> called = announced_sums(false);
+    CHECK(std::count(called.begin(), called.end(), "doubles 2") == 16);
+    CHECK(std::count_if(called.begin(), called.end(),
+                        [](const std::string& one) { return one.starts_with("bucket "); }) == 8);
+    CHECK(announced_sums(true) == called);
+}
+
+TEST_CASE("a recording that fails leaves sums announced again", "[graph]") {
+    FakeBackend backend;
+    backend.records = true;
+    QueuedRanks ranks(backend);
+    std::vector<double> values(3);
+    CHECK_THROWS_AS(device::record_with_sums(&ranks,
+                                             [&]() -> std::unique_ptr<device::Backend::Recording> {
+                                                 ranks.sum(std::span<double>(values));
+                                                 throw InternalError("can't be captured");
+                                             }),
+                    InternalError);
+    CHECK(ranks.announced.empty());
+    ranks.sum(std::span<double>(values));
+    CHECK(ranks.announced == std::vector<std::string>{"doubles 3"});
 }
 
 TEST_CASE("where the backend does not record, every step runs every time", "[graph]") {
