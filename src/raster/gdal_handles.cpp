@@ -25,11 +25,14 @@ void initialise_gdal() {
     static std::once_flag once;
     std::call_once(once, [] {
         CPLSetErrorHandler(log_message);
-        // A raster file must not be able to make the program talk to a network.
+        // A raster file must not be able to make the program talk to a network. Grids of datum shifts, the
+        // last line, are no pictures, and their readers allocate whatever the first bytes claim: 2 GB for 148
+        // bytes.
         const char* skip =
             "WMS WCS WMTS HTTP PLMOSAIC PLSCENES PostGISRaster PostgreSQL MySQL MSSQLSpatial EEDA EEDAI DAAS "
             "OGCAPI "
-            "STACTA STACIT NGW WFS OAPIF CSW Carto AmigoCloud GMLAS Elasticsearch ElasticSearch";
+            "STACTA STACIT NGW WFS OAPIF CSW Carto AmigoCloud GMLAS Elasticsearch ElasticSearch "
+            "CTable2 NTv2 LOSLAS GTX";
         if (CPLGetConfigOption("GDAL_SKIP", nullptr) == nullptr) CPLSetConfigOption("GDAL_SKIP", skip);
         CPLSetConfigOption("GDAL_VRT_ENABLE_PYTHON", "NO");
         // 5 % of the memory, GDAL's default, would be taken by every rank of a node.

@@ -1,6 +1,7 @@
 #include "raster/reader.hpp"
 
 #include <cmath>
+#include <cstring>
 #include <fstream>
 #include <limits>
 
@@ -272,6 +273,20 @@ TEST_CASE("what a raster lacks is named with the fix") {
     std::ofstream(folder.path() / "text.tif") << "not a raster";
     REQUIRE(error_of([&] { describe(folder.path() / "text.tif"); }).number() == 202);
     REQUIRE(error_of([&] { parse_crs("EPSG:0", "test"); }).number() == 203);
+}
+
+TEST_CASE("a grid of datum shifts is no raster: its head would claim any amount of memory") {
+    const test::TemporaryFolder folder;
+    std::string content(160, '\0');
+    content.replace(0, 9, "CTABLE V2");
+    const std::int32_t width = 261161014, height = 1646264320;
+    std::memcpy(&content[128], &width, sizeof(width));
+    std::memcpy(&content[132], &height, sizeof(height));
+    std::ofstream(folder.path() / "shift.tif", std::ios::binary) << content;
+    const Error error = error_of([&] { describe(folder.path() / "shift.tif"); });
+    REQUIRE(error.number() == 202);
+    // Not only its size is refused, for which GDAL would have had to open it.
+    REQUIRE(error.message().find("claims") == std::string::npos);
 }
 
 TEST_CASE("a truncated raster fails at the read, with file and window") {
