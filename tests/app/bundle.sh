@@ -37,6 +37,10 @@ mv "$scratch/made" "$scratch/elsewhere"
 bundle=$scratch/elsewhere
 [ "$(du -sm --apparent-size "$bundle" | cut -f1)" -le 60 ] || { echo "the bundle is larger than 60 MiB"; exit 1; }
 in_bundle "$bundle/bin/terrane" --version
+# What is not there is a line of the doctor's report, not the end of it.
+in_bundle "$bundle/bin/terrane" doctor -o "$scratch" > "$scratch/doctor.txt" 2>&1 || { cat "$scratch/doctor.txt"; exit 1; }
+grep -q '^gdal     none (bundle), without GTiff, .*scripts/bundle.sh --gdal' "$scratch/doctor.txt" || { cat "$scratch/doctor.txt"; exit 1; }
+grep -q '^disk     .*MB/s' "$scratch/doctor.txt" || { cat "$scratch/doctor.txt"; exit 1; }
 trains "$bundle" ref
 if in_bundle "$bundle/bin/terrane" bench ops --device cpu > "$scratch/cpu.txt" 2>&1; then echo "oneDNN came along"; exit 1; fi
 grep -q 'error\[E0712\].*without oneDNN.*scripts/bundle.sh --cpu' "$scratch/cpu.txt" || { cat "$scratch/cpu.txt"; exit 1; }
