@@ -9,7 +9,6 @@
 #include <mutex>
 #include <utility>
 
-#include "app/launch_options.hpp"
 #include "base/slow_read.hpp"
 #include "comm/all_signals_blocked.hpp"
 
@@ -17,11 +16,6 @@ namespace terrane::app {
 
 void end_with(comm::World& world, const Error& error) {
     std::_Exit(world.fail(std::make_exception_ptr(error)));
-}
-
-data::Patience patience_of(const Invocation& invocation) {
-    return {collective_timeout(invocation.resolved(), comm::environment_variable),
-            [&world = invocation.world()](const Error& error) { end_with(world, error); }};
 }
 
 ReadWatch::ReadWatch(std::chrono::duration<double> limit, std::function<void(const Error&)> give_up)
@@ -38,11 +32,13 @@ void ReadWatch::watch(const std::stop_token& ending) {
     while (!changed.wait_for(lock, ending, interval, [&] { return ending.stop_requested(); })) {
         const auto oldest = slow_read::oldest();
         if (!oldest || oldest->since <= limit_) continue;
-        give_up_(Error(ExitCode::io_error, 412,
-                       fmt::format("{} has been read for {:.1f} s without an answer.", oldest->what,
-                                   oldest->since.count()),
-                       "Look at the file system of that file and the kernel's messages; --collective-timeout "
-                       "sets the limit."));
+        give_up_(
+            Error(ExitCode::io_error, 412,
+                  fmt::format("{} has been read for {:.1f} s without an answer.", oldest->what,
+                              oldest->since.count()),
+                  "Look at the file system of that file and the kernel's messages, then run the same "
+                  "command again; a training goes on from its last checkpoint. --collective-timeout sets "
+                  "the limit."));
         return;
     }
 }

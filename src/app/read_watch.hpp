@@ -7,16 +7,12 @@
 #include "app/verb.hpp"
 #include "base/error.hpp"
 #include "comm/world.hpp"
-#include "data/feeder.hpp"
 
 namespace terrane::app {
 
 /// Ends this process with the code that the ranks agree on for an error of this one. For another thread than
 /// the one that is stuck: a rank that waits for a disk that doesn't answer can't be unwound.
 [[noreturn]] void end_with(comm::World& world, const Error& error);
-
-/// For feeders: tiles that don't come within the collective timeout end the command.
-data::Patience patience_of(const Invocation& invocation);
 
 /// A thread that ends a command whose files don't answer: no rank can be unwound while the system holds it in
 /// a read.

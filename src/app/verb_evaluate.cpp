@@ -3,7 +3,6 @@
 #include "app/activity_teller.hpp"
 #include "app/backend_choice.hpp"
 #include "app/output.hpp"
-#include "app/read_watch.hpp"
 #include "app/score_context.hpp"
 #include "app/verb.hpp"
 #include "base/log.hpp"
@@ -102,7 +101,7 @@ std::optional<Scored> score_checkpoint(const Invocation& invocation) {
     if (config.runtime.dry_run) return {};
 
     const ActivityTeller teller(invocation.world(), {&source}, backend->description());
-    Scored scored{evaluator.run(patience_of(invocation)).confusion, score_context(config, split)};
+    Scored scored{evaluator.run().confusion, score_context(config, split)};
     scored.context.weights = weights;
     scored.context.protocol = evaluator.protocol();
     return scored;

@@ -7,7 +7,6 @@
 #include "app/banner.hpp"
 #include "app/launch_options.hpp"
 #include "app/memory_budget.hpp"
-#include "app/read_watch.hpp"
 #include "app/run_records.hpp"
 #include "app/training_console.hpp"
 #include "app/verb.hpp"
@@ -177,7 +176,6 @@ ExitCode run_train(Invocation& invocation) {
         setup.deadline = began + std::chrono::duration_cast<std::chrono::steady_clock::duration>(
                                      std::chrono::duration<double>(config.runtime.max_time));
     }
-    setup.patience = patience_of(invocation);
     // A device with memory of its own is asked before anything is allocated there.
     const std::optional<std::size_t> device_memory = backend->memory_left();
     train::MemoryPlan plan;

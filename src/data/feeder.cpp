@@ -4,7 +4,6 @@
 
 #include "base/activity.hpp"
 #include "base/error.hpp"
-#include "base/fault.hpp"
 #include "config/weak_maps.hpp"
 
 namespace terrane::data {
@@ -25,12 +24,8 @@ constexpr device::SampleTransform nowhere{0, 0, -1e9, 0, 0, -1e9};
 }  // namespace
 
 Feeder::Feeder(TileSource& source, const SampleOrder& order, std::int64_t batch, std::int64_t first_batch,
-               std::int64_t batches_ahead, device::SampleKernels& kernels, Patience patience)
-    : source_(source),
-      order_(order),
-      kernels_(kernels),
-      patience_(std::move(patience)),
-      first_batch_(first_batch) {
+               std::int64_t batches_ahead, device::SampleKernels& kernels)
+    : source_(source), order_(order), kernels_(kernels), first_batch_(first_batch) {
     TERRANE_ASSERT(batch > 0 && batches_ahead > 0, "batch {}, {} batches ahead", batch, batches_ahead);
     const TileLayout& layout = source.layout();
     ring_.resize(static_cast<std::size_t>(batches_ahead));
@@ -89,13 +84,8 @@ void Feeder::read_slot(std::int64_t batch, Slot& slot) {
     for (std::size_t i = 0; i < slot.samples.size(); ++i) {
         const std::int64_t tile = slot.samples[i].tile;
         if (tile < 0) continue;
-        {
-            const std::lock_guard lock(mutex_);
-            reading_ = tile;
-        }
         activity::set_reading(&source_, tile);
         try {
-            fault::reading_tile();
             source_.read(tile, slot.tiles[i]);
         } catch (const Error& error) {
             throw error.with_context(source_.describe(tile));
@@ -105,22 +95,9 @@ void Feeder::read_slot(std::int64_t batch, Slot& slot) {
 }
 
 void Feeder::await_batch(std::unique_lock<std::mutex>& lock) {
-    const auto is_there = [this] { return read_ > taken_ || failure_; };
     activity::set_work("waiting for tiles");
     const auto begin = std::chrono::steady_clock::now();
-    if (!patience_.give_up) {
-        filled_.wait(lock, is_there);
-    } else if (!filled_.wait_for(lock, patience_.limit, is_there)) {
-        const std::int64_t tile = reading_;
-        lock.unlock();
-        patience_.give_up(Error(
-            ExitCode::io_error, 412,
-            fmt::format("the next tiles do not come for {:g} s; being read is {}.", patience_.limit.count(),
-                        tile < 0 ? "none" : source_.describe(tile)),
-            "Look at the file system of that file and the kernel's messages; --collective-timeout sets the "
-            "limit. Run the same command again to go on from the last checkpoint."));
-        lock.lock();
-    }
+    filled_.wait(lock, [this] { return read_ > taken_ || failure_; });
     wait_seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 

@@ -1,17 +1,14 @@
 #pragma once
 
-#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <exception>
-#include <functional>
 #include <memory>
 #include <mutex>
 #include <span>
 #include <thread>
 #include <vector>
 
-#include "base/error.hpp"
 #include "data/sample_order.hpp"
 #include "data/tile_source.hpp"
 #include "device/sample_kernels.hpp"
@@ -26,14 +23,6 @@ struct InputSlots {
     std::vector<TensorView> maps{};      ///< per map of the tile layout u8 [batch, crop, crop]
 };
 
-/// How long a batch may take to come. `give_up` is then called with an Error E0412 (74) that names the tile
-/// being read; it must throw or end the process. Who catches what it throws has to see to it that the read
-/// ends, since a thread within one can't be ended. Without a `give_up` there is no limit.
-struct Patience {
-    std::chrono::duration<double> limit{};
-    std::function<void(const Error&)> give_up{};
-};
-
 /// Brings batches into a program's input slots. A thread reads tiles ahead into a ring of slots that is
 /// allocated once; next() cuts, turns and normalises them where the program reads. After the first batches
 /// neither side allocates memory. The ring is sized in batches.
@@ -44,7 +33,7 @@ class Feeder {
     /// Reading starts at once, with batch number `first_batch` of `order`. Source, order and kernels must
     /// outlive the feeder.
     Feeder(TileSource& source, const SampleOrder& order, std::int64_t batch, std::int64_t first_batch,
-           std::int64_t batches_ahead, device::SampleKernels& kernels, Patience patience = {});
+           std::int64_t batches_ahead, device::SampleKernels& kernels);
     /// Stops reading; batches read ahead are dropped.
     ~Feeder();
     Feeder(const Feeder&) = delete;
@@ -89,14 +78,12 @@ class Feeder {
     std::vector<std::int64_t> tiles_;          ///< of the batch in work, for messages
     std::size_t bytes_ = 0;
     double wait_seconds_ = 0;
-    Patience patience_;
 
     std::mutex mutex_;
     std::condition_variable filled_, freed_;
     std::int64_t first_batch_;
-    std::int64_t read_ = 0;      ///< batches read so far
-    std::int64_t taken_ = 0;     ///< batches handed out so far
-    std::int64_t reading_ = -1;  ///< the tile being read
+    std::int64_t read_ = 0;   ///< batches read so far
+    std::int64_t taken_ = 0;  ///< batches handed out so far
     bool stop_ = false;
     std::exception_ptr failure_;
     std::thread thread_;

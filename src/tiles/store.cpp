@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "base/error.hpp"
+#include "base/fault.hpp"
 #include "base/hash.hpp"
 #include "base/slow_read.hpp"
 #include "tiles/fingerprint.hpp"
@@ -109,10 +110,6 @@ void TileReader::read_part(std::int64_t tile, const DatasetPlace& place, std::sp
     const TileRecord& record = store_.tile(tile);
     TERRANE_ASSERT(into.size() == place.bytes, "a buffer of {} bytes for {}/{} of {}", into.size(), modality,
                    part, place.bytes);
-    const auto what = [&] {
-        return fmt::format("{} of {}", store_.describe(tile), store_.shard(record.scene).string());
-    };
-    const slow_read::UnderWay under_way(what);
     const int file = descriptor(record.scene);
     std::uint64_t offset = place.offset + static_cast<std::uint64_t>(record.index) * place.bytes;
     std::uint32_t found = 0;
@@ -146,6 +143,11 @@ void TileReader::read(std::int64_t tile, const TileBuffers& buffers) {
     const Manifest& manifest = store_.manifest();
     const TileRecord& record = store_.tile(tile);
     const SceneRecord& scene = manifest.scenes[record.scene];
+    const auto what = [&] {
+        return fmt::format("{} of {}", store_.describe(tile), store_.shard(record.scene).string());
+    };
+    const slow_read::UnderWay under_way(what);
+    fault::reading_tile();
     TERRANE_ASSERT(buffers.values.size() == manifest.modalities.size() &&
                        buffers.masks.size() == manifest.modalities.size(),
                    "buffers for {} of {} modalities", buffers.values.size(), manifest.modalities.size());

@@ -43,12 +43,11 @@ void Evaluator::keep_predictions(std::int64_t tiles) {
     for (std::int64_t i = 0; i < count; ++i) chosen_.push_back(i * source_.size() / count);
 }
 
-Evaluation Evaluator::run(const data::Patience& patience) {
-    return *run({}, patience);
+Evaluation Evaluator::run() {
+    return *run({});
 }
 
-std::optional<Evaluation> Evaluator::run(const std::function<bool()>& stop_requested,
-                                         const data::Patience& patience) {
+std::optional<Evaluation> Evaluator::run(const std::function<bool()>& stop_requested) {
     const auto begin = std::chrono::steady_clock::now();
     broadcast_states(store_, backend_, communicator_);
     inference_->parameters_changed();
@@ -58,7 +57,7 @@ std::optional<Evaluation> Evaluator::run(const std::function<bool()>& stop_reque
     const data::EvaluationOrder order(layout, source_.size(), batch_, communicator_.rank(),
                                       communicator_.size());
     const data::InputSlots slots = input_slots(*inference_, layout);
-    data::Feeder feeder(source_, order, batch_, 0, prefetch_, backend_.sample_kernels(), patience);
+    data::Feeder feeder(source_, order, batch_, 0, prefetch_, backend_.sample_kernels());
     std::vector<std::int64_t> keys(static_cast<std::size_t>(batch_));
     // Sum and normaliser of every batch of every rank. Others' places are zero, so that adding them up is
     // exact and the total below has one order, whatever the number of ranks.

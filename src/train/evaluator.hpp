@@ -46,13 +46,11 @@ class Evaluator {
     void keep_predictions(std::int64_t tiles);
 
     /// Collective. First gives every rank the running statistics of rank 0: with local batch norm they
-    /// differ, and the scores are those of rank 0's model, the one that is saved. Tiles have to come within
-    /// `patience`.
-    Evaluation run(const data::Patience& patience = {});
+    /// differ, and the scores are those of rank 0's model, the one that is saved.
+    Evaluation run();
     /// The same, but the ranks ask each other after every batch whether to stop: nothing if one rank's
     /// `stop_requested` said yes.
-    std::optional<Evaluation> run(const std::function<bool()>& stop_requested,
-                                  const data::Patience& patience);
+    std::optional<Evaluation> run(const std::function<bool()>& stop_requested);
 
     std::size_t bytes() const { return inference_->bytes(); }  ///< of its programs
     /// What a score of this evaluator means, in one line.

@@ -270,7 +270,7 @@ bool Trainer::evaluate() {
     // The moving average of the weights, if there is one, is what is scored and saved.
     const std::optional<Evaluation> evaluation = [&] {
         const optim::AveragedWeights averaged(optimizer_, store_.trainable_values());
-        return evaluator_->run([this] { return wants_to_stop(); }, setup_.patience);
+        return evaluator_->run([this] { return wants_to_stop(); });
     }();
     if (!evaluation) {
         agree_to_stop();

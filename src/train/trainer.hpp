@@ -51,8 +51,6 @@ struct TrainingSetup {
     std::function<bool()> stop_requested = [] { return false; };
     /// Why, for messages: "USR1".
     std::function<std::string()> stop_cause = [] { return std::string("request"); };
-    /// How long tiles may take to come.
-    data::Patience patience{};
     /// The run stops early enough to have saved its checkpoint by then.
     std::optional<std::chrono::steady_clock::time_point> deadline{};
 };

@@ -283,7 +283,7 @@ void Trainer::hand_out_loss_scale() {
 void Trainer::start_feeding() {
     feed_.start(std::make_unique<data::Feeder>(setup_.training, order_, batches_.batch,
                                                state_.step * batches_.micro_steps, config_.train.prefetch,
-                                               setup_.backend.sample_kernels(), setup_.patience));
+                                               setup_.backend.sample_kernels()));
 }
 
 void Trainer::load_initial_weights() {

@@ -25,7 +25,7 @@ def unread_by_evaluation_and_prediction(small, runs, mpirun):
     hang = "seconds=1000"
 
     text = small.run(evaluate, code=74, TERRANE_FAULT=f"sleep@tile=2;{hang}")
-    assert re.search(r"error\[E0412\]: the next tiles do not come for 3 s; being read is .*scene", text), text
+    assert re.search(r"error\[E0412\]: tile .*scene .* of \S+\.h5 has been read for \d+\.\d s without an answer", text), text
     text = small.run([*two, *evaluate], code=None, TERRANE_FAULT=f"sleep@tile=2;{hang};rank=1")
     assert re.search(r"\[rank 1 on .*E0412|E0802.*rank 1 on .*waiting for tiles on cpu.*, reading ", text), text
     print("evaluate: E0412, the tile is named")
@@ -50,7 +50,7 @@ def main():
         began = time.monotonic()
         text = small.run(small.train(runs / "alone", "--collective-timeout", "2"), code=74,
                          TERRANE_FAULT="sleep@tile=20;seconds=1000")
-        assert re.search(r"error\[E0412\]: the next tiles do not come for 2 s; being read is .*scene", text), text
+        assert re.search(r"error\[E0412\]: tile .*scene .* of \S+\.h5 has been read for [23]\.\d s without an answer", text), text
         print(f"one rank: E0412 after {time.monotonic() - began:.1f} s")
 
         # The other rank's limit passes at the same time: either of the two errors comes first.

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <functional>
 
 #include "base/error.hpp"
 #include "base/philox.hpp"
@@ -46,6 +47,7 @@ class SyntheticSource final : public data::TileSource {
     std::string describe(std::int64_t tile) const override { return fmt::format("synthetic tile {}", tile); }
 
     void read(std::int64_t tile, data::TileMemory& destination) override {
+        if (before_read) before_read(tile);
         if (tile == broken_tile) {
             throw Error(ExitCode::data_invalid, 410, "the checksum of shard.h5 does not match.",
                         "Build the tiles again.");
@@ -98,6 +100,7 @@ class SyntheticSource final : public data::TileSource {
     }
 
     std::int64_t broken_tile = -1;
+    std::function<void(std::int64_t tile)> before_read;
     std::atomic<std::int64_t> reads{0};
 
   private:

@@ -5,8 +5,10 @@
 #include <new>
 #include <thread>
 
+#include "base/fault.hpp"
 #include "base/file.hpp"
 #include "base/philox.hpp"
+#include "base/slow_read.hpp"
 #include "scene.hpp"
 #include "support/catch.hpp"
 #include "support/temporary_folder.hpp"
@@ -145,6 +147,29 @@ TEST_CASE("a damaged record, manifest or shard never opens as if it were whole")
             REQUIRE(error.exit_code() != ExitCode::internal);
         }
     }
+}
+
+TEST_CASE("a tile whose read does not return is named by another thread, with its shard") {
+    const test::TemporaryFolder folder;
+    write_scene(folder.path(), "a", 500000);
+    build(scene_config(folder.path()), folder.path() / "tiles", {});
+    const TileStore store(folder.path() / "tiles");
+    fault::arm("sleep@tile=2;seconds=0.3", 0);
+    std::thread reading([&] {
+        TileReader reader(store);
+        TileMemory memory(store.manifest());
+        reader.read(0, memory.buffers());
+        reader.read(1, memory.buffers());
+    });
+    std::string named;
+    while (named.find("tile 1") == std::string::npos) {
+        std::this_thread::yield();
+        if (const auto oldest = slow_read::oldest()) named = oldest->what;
+    }
+    reading.join();
+    fault::disarm();
+    CHECK(named == fmt::format("{} of {}", store.describe(1), store.shard(0).string()));
+    CHECK_FALSE(slow_read::oldest());
 }
 
 TEST_CASE("reading tiles allocates nothing after warm-up, from several threads at once") {
