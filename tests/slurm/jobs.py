@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Batch jobs on a real Slurm of two nodes on this machine (local_cluster.sh), submitted as a user would.
 
-    jobs.py PROGRAM
+    jobs.py PROGRAM [CASE...]
 
 Exits with 77 and the reason where there is no Slurm or no right to start one.
 """
@@ -46,16 +46,18 @@ class Cluster:
     def stop(self):
         subprocess.run([CLUSTER, "stop", self.folder / "slurm"], check=False)
 
-    def run(self, *command, check=True, **environment):
-        result = subprocess.run([str(word) for word in command], cwd=self.folder, env=self.environment | environment,
+    def run(self, *command, check=True, folder=None, **environment):
+        """A variable of None is not set."""
+        variables = {name: value for name, value in (self.environment | environment).items() if value is not None}
+        result = subprocess.run([str(word) for word in command], cwd=folder or self.folder, env=variables,
                                 capture_output=True, text=True)
         if check and result.returncode != 0:
             raise RuntimeError(f"{command} ended with {result.returncode}:\n{result.stdout}{result.stderr}")
         return result
 
-    def submit(self, name, *options, steps, **environment):
+    def submit(self, name, *options, steps, partition="main", **environment):
         """A training of the tile store as a job of that name; returns its number."""
-        result = self.run(SLURM / "submit.sh", "main", name, "scene/scene.toml", "-s", "data.tiles=tiles",
+        result = self.run(SLURM / "submit.sh", partition, name, "scene/scene.toml", "-s", "data.tiles=tiles",
                           "-s", f"train.steps={steps}", "-s", "optim.warmup_steps=0", "-s", "eval.every=0",
                           "-s", "train.global_batch=4", "-s", "model.encoder_width=16", "--threads", "1", *options,
                           **environment)
@@ -125,6 +127,50 @@ def time_limit(cluster):
            cluster, job)
 
 
+def preempted(cluster):
+    """A more important job wants the nodes: terrane saves within the grace, queues itself again, and ends with the same bits."""
+    job = cluster.submit("preempted", steps=STEPS, partition="low", TERRANE_FAULT="sleep@step=20;times=10;seconds=2.5")
+    begin = time.monotonic()
+    while "start " not in cluster.log_of(job) and time.monotonic() - begin < 60:
+        time.sleep(0.2)
+    time.sleep(3)
+    urgent = cluster.run("sbatch", "--parsable", "--partition=main", "--nodes=2", "--ntasks-per-node=1", "--exclusive",
+                         "--output=/dev/null", "--wrap", "sleep 5").stdout.strip()
+    cluster.wait(urgent, ("COMPLETED",), 120)
+    state = cluster.wait(job, ENDED, 240)
+    log = cluster.log_of(job)
+    expect(re.search(r"sig +TERM", log) and "queued again" in log, "SIGTERM stops it with a checkpoint", cluster, job)
+    expect(state["JobState"] == "COMPLETED" and state["Restarts"] == "1", "it was restarted once and completes", cluster, job)
+    expect(cluster.model("preempted") == cluster.model("whole"), "the weights are those of the undisturbed run", cluster, job)
+
+
+def from_init(cluster):
+    """What docs/cluster.md tells a new user: the files that `terrane init` writes, as they are, up to a training on two nodes."""
+    for modality, source in (("optical", "optical.tif"), ("labels", "labels.tif")):
+        (cluster.folder / "rasters" / modality).mkdir(parents=True)
+        shutil.copy(cluster.folder / "scene" / source, cluster.folder / "rasters" / modality / "scene.tif")
+    cluster.run(cluster.program, "init", "--layout", "folders", "--data", cluster.folder / "rasters", "--slurm", "--partition", "main",
+                "--nodes", "2", "--gpus-per-node", "0", "--tasks-per-node", "1", "--cpus-per-task", "1", "--time", "0:10:00",
+                "-o", "begun")
+    folder = cluster.folder / "begun"
+    file = folder / "folders.toml"
+    classes = "".join(f'[[class]]\nid = {i}\nname = "c{i}"\ncolor = [{30 * i}, 0, 0]\n' for i in range(7))
+    text = file.read_text()
+    file.write_text(text[:text.index("[[class]]\nid")] + classes + text[text.index("[split]"):].replace("block = 4", "block = 1"))
+    for command in ([cluster.program, "config", "check", "-c", "folders.toml"],
+                    ["srun", "-n", "2", "--mpi=pmix", cluster.program, "data", "build", "-c", "folders.toml"]):
+        cluster.run(*command, folder=folder)
+    environment = {name: None for name in ("TERRANE", "GPUS", "TASKS", "TASKS_PER_NODE", "CPUS_PER_TASK", "TIME")}
+    result = cluster.run("sbatch", "slurm/train.sbatch", "folders.toml", "-s", "train.steps=3", "-s", "optim.warmup_steps=0", "-s",
+                         "train.global_batch=2", "-s", "model.encoder_width=8", "-s", "augment.crop=64", "-s", "eval.every=0",
+                         folder=folder, **environment)
+    job = re.search(r"Submitted batch job (\d+)", result.stdout).group(1)
+    state = cluster.wait(job, ENDED, 120)
+    log = (folder / f"terrane-{job}.log").read_text()
+    if state["JobState"] != "COMPLETED" or "done at step 3 of 3" not in log or not (folder / "runs/terrane/ckpt/last").exists():
+        raise RuntimeError(f"the job that init wrote is {state['JobState']}:\n{log}")
+
+
 def killed_rank(cluster):
     job = cluster.submit("killed", steps=100000)
     begin = time.monotonic()
@@ -188,7 +234,9 @@ def main():
         dry.chmod(0o755)
         cluster = Cluster(program, folder)
         try:
-            for case in (two_nodes, time_limit, killed_rank, refused, sweep):
+            for case in (two_nodes, time_limit, preempted, killed_rank, refused, sweep, from_init):
+                if sys.argv[2:] and case.__name__ not in sys.argv[2:]:
+                    continue
                 begin = time.monotonic()
                 case(cluster)
                 print(f"{case.__name__}: as expected, {time.monotonic() - begin:.0f} s", flush=True)

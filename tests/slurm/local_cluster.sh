@@ -59,7 +59,10 @@ ReturnToService=2
 MinJobAge=300
 NodeName=node1 NodeAddr=127.0.0.1 NodeHostname=$(hostname -s) Port=$node1 CPUs=$cores State=UNKNOWN
 NodeName=node2 NodeAddr=127.0.0.1 NodeHostname=$(hostname -s) Port=$node2 CPUs=$cores State=UNKNOWN
-PartitionName=main Nodes=node[1-2] Default=YES MaxTime=60 DefaultTime=10 State=UP OverSubscribe=NO
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
+PartitionName=main Nodes=node[1-2] Default=YES MaxTime=60 DefaultTime=10 State=UP OverSubscribe=NO PriorityTier=10 PreemptMode=OFF
+PartitionName=low Nodes=node[1-2] MaxTime=60 DefaultTime=10 State=UP OverSubscribe=NO PriorityTier=1 PreemptMode=REQUEUE GraceTime=60
 CONF
 }
 
@@ -71,7 +74,7 @@ case "$action" in
     slurmctld -c -f "$SLURM_CONF"
     for node in node1 node2; do slurmd -c -N "$node" -f "$SLURM_CONF"; done
     for _ in $(seq 60); do
-      if [ "$(sinfo -h -N -o '%N %t' 2>/dev/null | grep -c ' idle$')" -eq 2 ]; then
+      if [ "$(sinfo -h -N -p main -o '%N %t' 2>/dev/null | grep -c ' idle$')" -eq 2 ]; then
         echo "$SLURM_CONF"
         exit 0
       fi
