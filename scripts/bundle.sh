@@ -131,12 +131,19 @@ leave_out libcurl.so libhdf5
 take_program "$build/terrane" libexec/terrane
 cat > "$out/bin/terrane" <<'EOF'
 #!/bin/sh
-# hwloc would load the plugins of the machine's own hwloc, and those their libraries.
 top=$(dirname "$(dirname "$(readlink -f "$0")")")
-export HWLOC_PLUGINS_PATH="$top/lib/hwloc"
+. "$top/etc/environment.sh"
 exec "$top/libexec/terrane" "$@"
 EOF
 chmod 755 "$out/bin/terrane"
+# For a rank that srun starts as for one of mpirun: Open MPI and PMIx look for their components where they were built, and
+# hwloc would load the plugins of the machine's own hwloc, and those their libraries.
+cat > "$out/etc/environment.sh" <<'EOF'
+export OPAL_PREFIX="$top" OPAL_BINDIR="$top/libexec" OPAL_LIBDIR="$top/lib" OPAL_PKGLIBDIR="$top/lib/openmpi" \
+  OPAL_PKGDATADIR="$top/share/openmpi" OPAL_SYSCONFDIR="$top/etc" \
+  OMPI_MCA_mca_base_component_path="$top/lib/openmpi" PMIX_MCA_mca_base_component_path="$top/lib/pmix" \
+  PMIX_INSTALL_PREFIX="$top" PMIX_PKGLIBDIR="$top/lib/pmix" HWLOC_PLUGINS_PATH="$top/lib/hwloc"
+EOF
 
 # Open MPI: what starts ranks on one machine or over TCP. Components for special networks would bring their drivers.
 components=$(ompi_info --path pkglibdir --parsable | sed 's/^path:pkglibdir://')
@@ -162,11 +169,8 @@ done
 cat > "$out/bin/mpirun" <<'EOF'
 #!/bin/sh
 # Open MPI's mpirun with everything found in this folder.
-top=$(cd "$(dirname "$0")/.." && pwd)
-export OPAL_PREFIX="$top" OPAL_BINDIR="$top/libexec" OPAL_LIBDIR="$top/lib" OPAL_PKGLIBDIR="$top/lib/openmpi" \
-  OPAL_PKGDATADIR="$top/share/openmpi" OPAL_SYSCONFDIR="$top/etc" \
-  OMPI_MCA_mca_base_component_path="$top/lib/openmpi" PMIX_MCA_mca_base_component_path="$top/lib/pmix" \
-  PMIX_INSTALL_PREFIX="$top" PMIX_PKGLIBDIR="$top/lib/pmix" HWLOC_PLUGINS_PATH="$top/lib/hwloc"
+top=$(dirname "$(dirname "$(readlink -f "$0")")")
+. "$top/etc/environment.sh"
 if [ "$(id -u)" = 0 ]; then export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1; fi
 exec "$top/libexec/orterun" "$@"
 EOF

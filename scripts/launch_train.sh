@@ -3,7 +3,7 @@
 #     scripts/launch_train.sh RANKS CONFIG [options of terrane train]     or CONFIG RANKS, as dist_train.sh elsewhere
 # RANKS 1 starts the program as it is. Where a platform already started this script once per rank (WORLD_SIZE is set),
 # RANKS is ignored and the program takes its place among them. The exit code is the program's.
-#   TERRANE      the program (default: build/release/terrane of this checkout)
+#   TERRANE      the program (default: build/release/terrane of this checkout, or build/cpu-release/terrane, or the one in PATH)
 #   MPIRUN_ARGS  further options of mpirun
 set -euo pipefail
 
@@ -20,7 +20,15 @@ case $ranks in
     ;;
 esac
 shift 2
-terrane=${TERRANE:-$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)/build/release/terrane}
+terrane=${TERRANE:-}
+builds=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)/build
+for candidate in "$builds/release/terrane" "$builds/cpu-release/terrane" "$(command -v terrane || true)"; do
+  if [ -z "$terrane" ] && [ -x "$candidate" ]; then terrane=$candidate; fi
+done
+if [ -z "$terrane" ]; then
+  echo "launch_train: there is no terrane in $builds or in PATH; build it, or say where it is with TERRANE" >&2
+  exit 66
+fi
 
 if [ -n "${WORLD_SIZE:-}" ] || [ "$ranks" = 1 ]; then
   exec "$terrane" train -c "$config" "$@"

@@ -3,7 +3,7 @@
 # job again when terrane stopped early. Not run on its own.
 #
 # Read from the environment (sbatch hands it on; slurm/submit.sh sets what it is given):
-#   TERRANE      the program (default: build/release/terrane of this checkout)
+#   TERRANE      the program (default: build/release/terrane of this checkout, or build/cpu-release/terrane, or the one in PATH)
 #   MODULES      environment modules to load, separated by spaces
 #   SETUP        a file that is sourced first: paths, licences, whatever the site needs
 #   CONTAINER    what the program is started through on every node, e.g. "apptainer exec --nv --bind /data terrane.sif"
@@ -13,7 +13,11 @@
 # Slurm runs a copy of the batch script, so this folder is found by the variable that submit.sh sets, or from where sbatch
 # was called.
 slurm_folder=${TERRANE_SLURM:-$SLURM_SUBMIT_DIR/slurm}
-terrane=${TERRANE:-$slurm_folder/../build/release/terrane}
+terrane=${TERRANE:-}
+for candidate in "$slurm_folder"/../build/{release,cpu-release}/terrane; do
+  if [ -z "$terrane" ] && [ -x "$candidate" ]; then terrane=$candidate; fi
+done
+terrane=${terrane:-terrane}
 
 say() { echo "$(date '+%F %T') job ${SLURM_JOB_ID} restart ${SLURM_RESTART_COUNT:-0}: $*"; }
 
@@ -36,6 +40,11 @@ set_up() {
 # run_ranks ARGUMENTS OF TERRANE...: one rank per task; ends the batch script with the program's exit code.
 run_ranks() {
   set_up
+  # Within a container it may lie where only the container sees it.
+  if [ -z "${CONTAINER:-}" ] && ! command -v "$terrane" > /dev/null; then
+    say "there is no program $terrane on $(hostname -s): build it, load its module (MODULES), or say where it is with TERRANE" >&2
+    exit 66
+  fi
   say "on $SLURM_JOB_NODELIST, $SLURM_NTASKS ranks: terrane $*"
   local code=0
   # PMIx connects the ranks; a rank that dies takes the others along; a core belongs to one rank.

@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <chrono>
@@ -17,6 +18,7 @@
 #include "base/file.hpp"
 #include "bench/collective_time.hpp"
 #include "comm/launch.hpp"
+#include "cuda/backend.hpp"
 #include "raster/gdal_library.hpp"
 #include "tiles/hdf5_library.hpp"
 
@@ -142,6 +144,17 @@ std::string describe_device(const Invocation& invocation) {
     const int ranks = invocation.world().size();
     try {
         const DeviceChoice choice = agree_on_device(invocation, config.runtime);
+        if (choice.device == "cuda") {
+            const comm::World& world = invocation.world();
+            const auto why_not = invocation.communicator().all_gather(cuda::why_unusable(world.local_rank()));
+            const auto first =
+                std::find_if(why_not.begin(), why_not.end(), [](const auto& one) { return !one.empty(); });
+            if (first != why_not.end()) {
+                const auto rank = static_cast<std::size_t>(first - why_not.begin());
+                return fmt::format("device   none: {} asks for cuda, but rank {} on {} can't: {}\n",
+                                   choice.why, rank, world.hosts()[rank], *first);
+            }
+        }
         std::string text = fmt::format("device   {} ({})\n", choice.device, choice.why);
         if (ranks == 1 || choice.device != "cuda") return text;
         const ChosenBackend backend = open_backend(invocation, config.runtime, choice);

@@ -87,15 +87,14 @@ Party MpiLayer::meet(Member self, std::chrono::duration<double> limit, const std
     self.job = reader.text();
     place.port = static_cast<int>(reader.integer());
     place.host = reader.text();
-    if (self.rank == 0)
-        return receive_members(*listener, self, place,
-                               [](const std::string& text) { log::warning("{}", text); });
+    const auto notice = [](const std::string& text) { log::warning("{}", text); };
+    if (self.rank == 0) return receive_members(*listener, self, place, notice);
     std::string why;
     while (!reader.complete() && !reader.failed()) {
         for (const net::Address& address : net::resolve(reader.text(), place.port, why))
             place.addresses.push_back(address);
     }
-    return join(self, place);
+    return join(self, place, notice);
 }
 
 std::string MpiLayer::library() {

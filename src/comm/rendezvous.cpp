@@ -89,10 +89,16 @@ std::optional<Refused> contradiction(const std::vector<Member>& members) {
                    "Start the same program with the same arguments on every rank.");
 }
 
+constexpr auto between_notices = std::chrono::seconds(30);
+
+// Who gives others little time wants to know early what is missing.
+Clock::duration first_notice(const MeetingPlace& place) {
+    return std::min<Clock::duration>(std::chrono::seconds(10), ticks(place.limit / 2));
+}
+
 class Reception {
   public:
-    Reception(net::Listener& listener, Member self, const MeetingPlace& place,
-              const std::function<void(const std::string&)>& notice)
+    Reception(net::Listener& listener, Member self, const MeetingPlace& place, const MeetingNotice& notice)
         : listener_(listener), place_(place), notice_(notice), began_(Clock::now()) {
         const auto size = static_cast<std::size_t>(self.size);
         party_.members.resize(size);
@@ -104,7 +110,7 @@ class Reception {
 
     Party run() {
         const auto deadline = began_ + ticks(place_.limit);
-        auto next_notice = began_ + std::chrono::seconds(10);
+        auto next_notice = began_ + first_notice(place_);
         while (!missing().empty()) {
             std::vector<pollfd> entries{{listener_.descriptor(), POLLIN, 0}};
             for (const net::Connection& guest : guests_) entries.push_back({guest.descriptor(), POLLIN, 0});
@@ -117,7 +123,7 @@ class Reception {
             if (Clock::now() > next_notice) {
                 notice_(
                     fmt::format("waiting for {} at {}", rank_list(missing()), place_.name(listener_.port())));
-                next_notice = Clock::now() + std::chrono::seconds(30);
+                next_notice = Clock::now() + between_notices;
             }
         }
         settle_addresses();
@@ -265,7 +271,7 @@ class Reception {
 
     net::Listener& listener_;
     const MeetingPlace& place_;
-    const std::function<void(const std::string&)>& notice_;
+    const MeetingNotice& notice_;
     Clock::time_point began_;
     Party party_;
     std::vector<bool> arrived_;
@@ -329,7 +335,7 @@ Member this_process() {
 }
 
 Party receive_members(net::Listener& listener, Member self, const MeetingPlace& place,
-                      const std::function<void(const std::string&)>& notice) {
+                      const MeetingNotice& notice) {
     if (!place.interface_filter.empty()) {
         const auto chosen = net::interface_addresses(place.interface_filter);
         if (!chosen.empty()) self.address = chosen.front().address.host();
@@ -337,8 +343,9 @@ Party receive_members(net::Listener& listener, Member self, const MeetingPlace& 
     return Reception(listener, std::move(self), place, notice).run();
 }
 
-Party join(Member self, const MeetingPlace& place) {
+Party join(Member self, const MeetingPlace& place, const MeetingNotice& notice) {
     const auto deadline = Clock::now() + ticks(place.limit);
+    auto next_notice = Clock::now() + first_notice(place);
     std::string why = "no address";
     net::Connection link;
     std::string tried;
@@ -369,6 +376,11 @@ Party join(Member self, const MeetingPlace& place) {
                             tried.empty() || tried == place.host ? "" : fmt::format(" ({})", tried),
                             place.limit.count(), why, filter),
                 place.fix);
+        }
+        if (Clock::now() > next_notice) {
+            notice(fmt::format("{} does not reach rank 0 at {} yet: {}", self.place(), place.name(place.port),
+                               why));
+            next_notice = Clock::now() + between_notices;
         }
         std::this_thread::sleep_for(retry_time);
     }

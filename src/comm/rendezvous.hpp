@@ -70,13 +70,16 @@ struct MeetingPlace {
     std::string name(int at_port) const;
 };
 
-/// Rank 0: waits on the listener for the others. `notice` is called now and then with who is missing. Throws
+/// Is told now and then what a meeting waits for, while it waits for long.
+using MeetingNotice = std::function<void(const std::string& text)>;
+
+/// Rank 0: waits on the listener for the others; `notice` hears who is missing. Throws
 /// Error 69: E0121 (another program), E0125 (not all came in time), E0127 (members contradict each other).
 Party receive_members(net::Listener& listener, Member self, const MeetingPlace& place,
-                      const std::function<void(const std::string&)>& notice);
+                      const MeetingNotice& notice);
 
-/// The others: go to rank 0. Throws Error E0125 (69) if it can't be reached in time, and Refused with what
-/// receive_members() throws.
-Party join(Member self, const MeetingPlace& place);
+/// The others: go to rank 0; `notice` hears why it can't be reached. Throws Error E0125 (69) if it can't be
+/// reached in time, and Refused with what receive_members() throws.
+Party join(Member self, const MeetingPlace& place, const MeetingNotice& notice);
 
 }  // namespace terrane::comm

@@ -88,12 +88,12 @@ Party meet_over_tcp(const Launch& launch, Member self, std::chrono::duration<dou
             "firewall pass TCP between the hosts, or choose the interface with NCCL_SOCKET_IFNAME. "
             "--collective-timeout sets the limit.";
     }
-    if (self.rank != 0) return join(std::move(self), place);
+    const auto notice = [](const std::string& text) { log::warning("{}", text); };
+    if (self.rank != 0) return join(std::move(self), place, notice);
     net::Listener listener = open_port(launch, self);
     std::optional<MeetingFile> file;
     if (!place.file.empty()) file.emplace(place.file, self.job, listener.port(), interface_filter);
-    return receive_members(listener, std::move(self), place,
-                           [](const std::string& text) { log::warning("{}", text); });
+    return receive_members(listener, std::move(self), place, notice);
 }
 
 }  // namespace terrane::comm

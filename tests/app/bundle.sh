@@ -42,6 +42,16 @@ in_bundle "$bundle/bin/terrane" doctor -o "$scratch" > "$scratch/doctor.txt" 2>&
 grep -q '^gdal     none (bundle), without GTiff, .*scripts/bundle.sh --gdal' "$scratch/doctor.txt" || { cat "$scratch/doctor.txt"; exit 1; }
 grep -q '^disk     .*MB/s' "$scratch/doctor.txt" || { cat "$scratch/doctor.txt"; exit 1; }
 trains "$bundle" ref
+# Ranks that another launcher starts, as srun does, take MPI's components from the bundle, too.
+env -i PATH=/usr/bin:/bin HOME="$scratch" OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive CUDA_VISIBLE_DEVICES= LD_LIBRARY_PATH="$machine" \
+  OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 mpirun --oversubscribe --bind-to none -n 2 \
+  env LD_DEBUG=files LD_DEBUG_OUTPUT="$scratch/started" "$bundle/bin/terrane" doctor -o "$scratch" > "$scratch/doctor.txt" 2>&1 ||
+  { cat "$scratch/doctor.txt"; exit 1; }
+grep -q '2 ranks on 1 hosts' "$scratch/doctor.txt" || { cat "$scratch/doctor.txt"; exit 1; }
+grep -qh "calling init: $bundle/lib/openmpi/mca_" "$scratch"/started.* || { echo "no component of the bundle was loaded"; exit 1; }
+if cat "$scratch"/started.* | grep 'calling init: .*/openmpi/mca_' | grep -v "calling init: $bundle/"; then
+  echo "components from outside of the bundle"; exit 1
+fi
 if in_bundle "$bundle/bin/terrane" bench ops --device cpu > "$scratch/cpu.txt" 2>&1; then echo "oneDNN came along"; exit 1; fi
 grep -q 'error\[E0712\].*without oneDNN.*scripts/bundle.sh --cpu' "$scratch/cpu.txt" || { cat "$scratch/cpu.txt"; exit 1; }
 if in_bundle "$bundle/bin/terrane" data build -c "$bundle/share/scene.toml" -o "$scratch/tiles" > "$scratch/gdal.txt" 2>&1; then

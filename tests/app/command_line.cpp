@@ -197,6 +197,25 @@ TEST_CASE("doctor describes every rank, and --threads wins", "[app]") {
     CHECK_THAT(three.output, terrane::test::contains("mpirun, 3 ranks"));
 }
 
+TEST_CASE("doctor says which GPUs it can't have, and that runtime.gpu_ids has no effect on CPUs", "[app]") {
+    TemporaryFolder folder;
+    const std::string out = " -o " + folder.path().string();
+    const std::string hidden = "export CUDA_VISIBLE_DEVICES=; ";
+    const ShellResult wanted = shell(hidden + program + " doctor --device cuda" + out);
+    INFO(wanted.output);
+    CHECK(wanted.exit_code == 0);
+    CHECK_THAT(wanted.output,
+               terrane::test::contains("\ndevice   none: runtime.device asks for cuda, but rank 0 on "));
+    const ShellResult chosen = shell(hidden + program + " doctor --gpu-ids 1,0" + out);
+    INFO(chosen.output);
+    CHECK(chosen.exit_code == 0);
+    CHECK_THAT(chosen.output,
+               terrane::test::contains("note  runtime.gpu_ids has no effect: the device is cpu") &&
+                   terrane::test::contains("\ndevice   cpu (auto: "));
+    const ShellResult twice = shell(program + " doctor --gpu-ids 1,1" + out);
+    CHECK((twice.exit_code == 78 && twice.output.find("error[E0508]: --gpu-ids: ") != std::string::npos));
+}
+
 TEST_CASE("a rank that mpirun bound to one core gets its share of a larger machine", "[app]") {
     cpu_set_t usable;
     CPU_ZERO(&usable);
