@@ -30,18 +30,29 @@ std::string text_of(const cudaUUID_t& uuid) {
 
 class EventMark final : public device::Backend::Mark {
   public:
-    EventMark(Queue queue, HostWait& host_wait) : queue_(queue), host_wait_(host_wait) {}
+    EventMark(Queue queue, HostWait& host_wait, const std::weak_ptr<NcclSums>& sums)
+        : queue_(queue), host_wait_(host_wait), sums_(sums) {}
 
-    void set() override { event_.record(queue_); }
+    void set() override {
+        event_.record(queue_);
+        if (const auto sums = sums_.lock()) sums_before_ = sums->before_next_work();
+    }
     void wait() override {
+        await();
+        if (const auto sums = sums_.lock()) sums->done(sums_before_);
+    }
+
+  private:
+    void await() {
         if (event_.is_done()) return;
         if (host_wait_.is_checked()) ++cuda::work_counts().host_waits;  // else Event::wait counts
         host_wait_.until([this] { return event_.is_done(); }, [this] { event_.wait(); });
     }
 
-  private:
     Queue queue_;
     HostWait& host_wait_;
+    const std::weak_ptr<NcclSums>& sums_;
+    std::int64_t sums_before_ = 0;
     Event event_;
 };
 
@@ -124,10 +135,10 @@ class CudaBackend final : public device::Backend {
     void synchronise() override {
         if (host_wait_.is_checked()) ++cuda::work_counts().host_waits;  // else Stream::synchronise counts
         host_wait_.until([this] { return compute_.is_done(); }, [this] { compute_.synchronise(); });
-        if (const auto sums = sums_.lock()) sums->work_is_done();
+        if (const auto sums = sums_.lock()) sums->done(sums->before_next_work());
     }
     std::unique_ptr<Mark> make_mark() override {
-        return std::make_unique<EventMark>(compute_.queue(), host_wait_);
+        return std::make_unique<EventMark>(compute_.queue(), host_wait_, sums_);
     }
     device::WorkCounts work_counts() const override { return cuda::work_counts(); }
     std::optional<std::size_t> memory_left() const override {

@@ -150,19 +150,31 @@ void NcclSums::begin(const char* kind, std::int64_t bytes) {
     if (noted_ != nullptr) {
         noted_->push_back(call);
     } else {
-        announce({&call, 1});
+        enter({&call, 1});
     }
 }
 
-void NcclSums::announce(std::span<const device::SumCall> calls) {
+void NcclSums::enter(std::span<const device::SumCall> calls) {
     if (calls.empty()) return;
     last_ = calls.back();
     queued_ += static_cast<std::int64_t>(calls.size());
     if (listener_ != nullptr) listener_->sums_queued(calls);
 }
 
-void NcclSums::work_is_done() {
-    if (listener_ != nullptr && joined_ == started_) listener_->sums_done();
+// What comes after a recording waits for all that it holds.
+void NcclSums::announce(std::span<const device::SumCall> calls) {
+    enter(calls);
+    joined_sums_ = queued_;
+}
+
+void NcclSums::done(std::int64_t count) {
+    if (listener_ != nullptr) listener_->sums_done(count);
+}
+
+// The stream of the sums is in order: with the last one all are there.
+void NcclSums::hold_up_work() {
+    stream_->hold_up_work();
+    if (noted_ == nullptr) joined_sums_ = queued_;
 }
 
 void NcclSums::queue_sum(void* values, std::int64_t count, DType type) {
@@ -174,21 +186,21 @@ void NcclSums::sum(std::span<float> values) {
     begin("sum of floats", static_cast<std::int64_t>(values.size_bytes()));
     stream_->follow_work();
     queue_sum(values.data(), static_cast<std::int64_t>(values.size()), DType::f32);
-    stream_->hold_up_work();
+    hold_up_work();
 }
 
 void NcclSums::sum(std::span<double> values) {
     begin("sum of doubles", static_cast<std::int64_t>(values.size_bytes()));
     stream_->follow_work();
     queue_sum(values.data(), static_cast<std::int64_t>(values.size()), DType::f64);
-    stream_->hold_up_work();
+    hold_up_work();
 }
 
 void NcclSums::sum(std::span<std::int64_t> values) {
     begin("sum of integers", static_cast<std::int64_t>(values.size_bytes()));
     stream_->follow_work();
     queue_sum(values.data(), static_cast<std::int64_t>(values.size()), DType::i64);
-    stream_->hold_up_work();
+    hold_up_work();
 }
 
 device::Collectives::Ticket NcclSums::start_sum(std::span<float> values) {
@@ -210,8 +222,7 @@ device::Collectives::Ticket NcclSums::start_sum(std::span<float> values) {
 void NcclSums::wait(Ticket ticket) {
     TERRANE_ASSERT(ticket > 0 && ticket <= started_, "ticket {} of {}", ticket, started_);
     if (ticket <= joined_) return;
-    // The stream is in order: with the last bucket all are there.
-    stream_->hold_up_work();
+    hold_up_work();
     joined_ = started_;
 }
 

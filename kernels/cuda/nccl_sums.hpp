@@ -37,8 +37,10 @@ class NcclSums final : public device::Collectives {
     void wait(Ticket ticket) override;
     void note_calls(std::vector<device::SumCall>* calls) override { noted_ = calls; }
     void announce(std::span<const device::SumCall> calls) override;
-    /// The backend's stream has come to its end; so have all sums, if it waits for them.
-    void work_is_done();
+    /// How many sums, of all so far, the backend's stream waits for before it does what is queued next.
+    std::int64_t before_next_work() const { return joined_sums_; }
+    /// The backend's stream has come to a place where that was `count`.
+    void done(std::int64_t count);
 
     /// Throws Error E0806 (82) if NCCL has lost a rank, E0802 (82) if the others don't come; either way the
     /// communicator is aborted first, so that the device becomes free.
@@ -55,6 +57,8 @@ class NcclSums final : public device::Collectives {
     NcclResult settled_within(NcclResult result, std::chrono::duration<double> limit);
     void require(NcclResult result);
     void begin(const char* kind, std::int64_t bytes);
+    void enter(std::span<const device::SumCall> calls);
+    void hold_up_work();
     [[noreturn]] void fail(NcclResult result);
     [[noreturn]] void fail_late(double seconds);
     std::string last_queued() const;
@@ -71,6 +75,7 @@ class NcclSums final : public device::Collectives {
     std::vector<device::SumCall>* noted_ = nullptr;  ///< while work is recorded
     device::SumCall last_;                           ///< that went into the queue
     std::int64_t queued_ = 0;                        ///< sums so far, replayed ones included
+    std::int64_t joined_sums_ = 0;                   ///< of them, those that the backend's stream waits for
     Ticket started_ = 0;                             ///< buckets so far
     Ticket joined_ = 0;                              ///< of them, those that the backend's stream waits for
 };

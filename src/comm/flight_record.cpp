@@ -13,7 +13,7 @@ double FlightRecord::now() const {
 std::int64_t FlightRecord::begin(const char* kind, std::size_t bytes) {
     const std::lock_guard lock(mutex_);
     const std::int64_t number = ++begun_;
-    entry(number) = {number, kind, static_cast<std::int64_t>(bytes), now(), -1, false};
+    entry(number) = {number, kind, static_cast<std::int64_t>(bytes), now(), -1, 0};
     return number;
 }
 
@@ -53,15 +53,15 @@ void FlightRecord::sums_queued(std::span<const device::SumCall> sums) {
     const double time = now();
     for (const device::SumCall& sum : sums) {
         const std::int64_t number = ++begun_;
-        entry(number) = {number, sum.kind, sum.bytes, time, -1, true};
+        entry(number) = {number, sum.kind, sum.bytes, time, -1, ++queued_};
     }
 }
 
-void FlightRecord::sums_done() {
+void FlightRecord::sums_done(std::int64_t count) {
     const std::lock_guard lock(mutex_);
     const double time = now();
     for (CollectiveEntry& one : ring_) {
-        if (one.queued && one.ended < 0) one.ended = time;
+        if (one.queued > 0 && one.queued <= count && one.ended < 0) one.ended = time;
     }
 }
 
@@ -90,12 +90,12 @@ std::vector<std::string> FlightRecord::lines() const {
          number <= begun_; ++number) {
         const CollectiveEntry& one = ring_[static_cast<std::size_t>(number) % kept];
         const bool over = one.ended >= 0;
-        const std::string when =
-            one.queued ? fmt::format("queued at {:.3f} s, {} {:.3f} s", one.begun,
-                                     over ? "seen done at" : "not seen done by now,", over ? one.ended : time)
-                       : fmt::format(
-                             "{:.3f} s to {}", one.begun,
-                             over ? fmt::format("{:.3f} s", one.ended) : fmt::format("now ({:.3f} s)", time));
+        const std::string when = one.queued > 0 ? fmt::format("queued at {:.3f} s, {} {:.3f} s", one.begun,
+                                                              over ? "seen done at" : "not seen done by now,",
+                                                              over ? one.ended : time)
+                                                : fmt::format("{:.3f} s to {}", one.begun,
+                                                              over ? fmt::format("{:.3f} s", one.ended)
+                                                                   : fmt::format("now ({:.3f} s)", time));
         lines.push_back(fmt::format("#{} {}, {} bytes, {}", one.number, one.kind, one.bytes, when));
     }
     return lines;

@@ -17,9 +17,11 @@ struct CollectiveEntry {
     std::int64_t number = 0;  ///< counted from 1 in the order of the calls, which is the same on all ranks
     const char* kind = "";    ///< "barrier"
     std::int64_t bytes = 0;
-    double begun = 0;     ///< seconds since the record began
-    double ended = -1;    ///< below 0: still under way
-    bool queued = false;  ///< by a device: begun is when it was queued, ended when that was first seen
+    double begun = 0;   ///< seconds since the record began
+    double ended = -1;  ///< below 0: still under way
+    /// Above 0: the how many-th sum in a device's queue; begun is when it was queued, ended when that was
+    /// seen.
+    std::int64_t queued = 0;
 };
 
 /// What a rank is doing just now.
@@ -56,7 +58,7 @@ class FlightRecord final : public device::SumListener {
 
     /// Sums that the device makes when its queue comes to them; nobody waits for one of them.
     void sums_queued(std::span<const device::SumCall> sums) override;
-    void sums_done() override;
+    void sums_done(std::int64_t count) override;
 
     void set_step(std::int64_t step) { step_.store(step, std::memory_order_relaxed); }
     RankState state() const;  ///< without the activity
@@ -77,6 +79,7 @@ class FlightRecord final : public device::SumListener {
     mutable std::mutex mutex_;
     std::array<CollectiveEntry, kept> ring_{};
     std::int64_t begun_ = 0;
+    std::int64_t queued_ = 0;  // of them, by a device
     std::int64_t inside_ = 0;
     const char* kind_ = "";
     double since_ = 0;

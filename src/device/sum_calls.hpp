@@ -17,8 +17,8 @@ class SumListener {
     virtual ~SumListener() = default;
     /// These went into the queue in this order, by calls or with a recording that holds them.
     virtual void sums_queued(std::span<const SumCall> sums) = 0;
-    /// All that went into the queue so far are done.
-    virtual void sums_done() = 0;
+    /// Of all that ever went into the queue the first `count` are done.
+    virtual void sums_done(std::int64_t count) = 0;
 };
 
 }  // namespace terrane::device

@@ -33,7 +33,7 @@ struct Heard final : device::SumListener {
     void sums_queued(std::span<const device::SumCall> queued) override {
         for (const device::SumCall& one : queued) sums.push_back(fmt::format("{} {}", one.kind, one.bytes));
     }
-    void sums_done() override { sums.emplace_back("done"); }
+    void sums_done(std::int64_t count) override { sums.push_back(fmt::format("{} done", count)); }
 };
 
 struct Trained {
@@ -67,7 +67,7 @@ Trained train(bool records) {
     for (int step = 0; step < 4; ++step) {
         program.run_training({.step = step}, {.first = true, .last = false});
         program.run_training({.step = step}, {.first = false, .last = true});
-        sums.work_is_done();
+        sums.done(sums.before_next_work());
     }
     trained.log = backend.log;
     trained.heard = heard.sums;
@@ -91,8 +91,8 @@ TEST_CASE("who follows the sums hears of every replayed one, and of the end of e
     // Three exchanges in each of two micro-steps, and a bucket per convolution in the last.
     CHECK(called.size() == 4 * (2 * 3 + 3 + 1));
     CHECK(std::count(called.begin(), called.end(), "sum of doubles 16") == 4 * 2 * 3);
-    CHECK(std::count(called.begin(), called.end(), "done") == 4);
-    CHECK(called.back() == "done");
+    CHECK(std::count(called.begin(), called.end(), "9 done") == 1);
+    CHECK(called.back() == "36 done");
 }
 
 TEST_CASE("a bucket is summed beside the backward steps that follow it", "[cuda]") {
