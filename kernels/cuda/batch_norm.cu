@@ -17,14 +17,18 @@ struct Saved {
     Forward* coefficients = nullptr;
 
     static std::size_t bytes(std::int64_t channels) {
-        return static_cast<std::size_t>(3 * channels + 1) * sizeof(double) +
-               static_cast<std::size_t>(channels) * sizeof(Forward);
+        return 3 * carved<double>(channels) + carved<double>(1) + carved<Forward>(channels);
     }
     static Saved in(std::byte* memory, std::int64_t channels) {
         if (memory == nullptr) return {};
-        auto* values = reinterpret_cast<double*>(memory);
-        return {values, values + channels, values + 2 * channels, values + 3 * channels,
-                reinterpret_cast<Forward*>(values + 3 * channels + 1)};
+        Carver carver(memory);
+        Saved saved;
+        saved.mean = carver.take<double>(channels);
+        saved.inverse_std = carver.take<double>(channels);
+        saved.scale = carver.take<double>(channels);
+        saved.count = carver.take<double>(1);
+        saved.coefficients = carver.take<Forward>(channels);
+        return saved;
     }
 };
 
@@ -66,8 +70,13 @@ struct MomentSums {
     double* exchange;  ///< null: this rank's moments are all there is
 
     template <int width>
-    TERRANE_HOST_DEVICE void add(std::int64_t row, std::int64_t column, double (&own)[2][width]) const {
-        add_moments<width>(x, row * channels + column, own);
+    TERRANE_HOST_DEVICE Pack<T, width> read(std::int64_t row, std::int64_t column) const {
+        return read_pack<width>(x + row * channels + column);
+    }
+    template <int width>
+    TERRANE_HOST_DEVICE void add(std::int64_t, std::int64_t, const Pack<T, width>& pack, const NoColumns&,
+                                 double (&own)[2][width]) const {
+        add_moments<width>(pack, own);
     }
     TERRANE_HOST_DEVICE void finish(std::int64_t c, const double (&total)[2]) const {
         const double count = static_cast<double>(rows);
@@ -116,19 +125,29 @@ struct NormPass {
         return {coefficients, column};
     }
     template <int width>
-    TERRANE_HOST_DEVICE void apply(std::int64_t row, std::int64_t column,
-                                   const OfChannels<width, Forward>& own) const {
+    struct Row {
+        Pack<T, width> x, residual;
+    };
+    template <int width>
+    TERRANE_HOST_DEVICE Row<width> read(std::int64_t row, std::int64_t column) const {
         const std::int64_t first = row * channels + column;
+        Row<width> packs{read_pack<width>(x + first), {}};
+        if (residual != nullptr) packs.residual = read_pack<width>(residual + first);
+        return packs;
+    }
+    template <int width>
+    TERRANE_HOST_DEVICE void apply(std::int64_t row, std::int64_t column, const Row<width>& packs,
+                                   const OfChannels<width, Forward>& own) const {
         float values[width];
-        load<width>(x, first, values);
+        widen_pack<width>(packs.x, values);
         for (int i = 0; i < width; ++i) values[i] = own.values[i].apply(values[i]);
         if (residual != nullptr) {
             float more[width];
-            load<width>(residual, first, more);
+            widen_pack<width>(packs.residual, more);
             for (int i = 0; i < width; ++i) values[i] += more[i];
         }
         for (int i = 0; rectifies && i < width; ++i) values[i] = values[i] > 0 ? values[i] : 0.0f;
-        store<width>(y, first, values);
+        store<width>(y, row * channels + column, values);
     }
 };
 
@@ -141,20 +160,32 @@ template <typename T>
 struct RectifiedGradient {
     Terms<T> dy;
     Gate gate;
+    const T* x;
     const T* y;
 
-    /// `x`: the same elements of the input.
     template <int width>
-    TERRANE_HOST_DEVICE void read(std::int64_t first, const float (&x)[width],
-                                  const OfChannels<width, Forward>& forward,
-                                  float (&gradients)[width]) const {
-        dy.template read<width>(first, gradients);
+    struct Row {
+        typename Terms<T>::template Packs<width> dy;
+        Pack<T, width> x, y;
+    };
+    template <int width>
+    TERRANE_HOST_DEVICE Row<width> read(std::int64_t first) const {
+        Row<width> packs{dy.template packs<width>(first), read_pack<width>(x + first), {}};
+        if (gate == Gate::output) packs.y = read_pack<width>(y + first);
+        return packs;
+    }
+    /// From a row the input and the gradient.
+    template <int width>
+    TERRANE_HOST_DEVICE void values_of(const Row<width>& packs, const OfChannels<width, Forward>& forward,
+                                       float (&inputs)[width], float (&gradients)[width]) const {
+        widen_pack<width>(packs.x, inputs);
+        dy.template sum_of<width>(packs.dy, gradients);
         if (gate == Gate::open) return;
         float values[width];
         if (gate == Gate::output) {
-            load<width>(y, first, values);
+            widen_pack<width>(packs.y, values);
         } else {
-            for (int i = 0; i < width; ++i) values[i] = forward.values[i].apply(x[i]);
+            for (int i = 0; i < width; ++i) values[i] = forward.values[i].apply(inputs[i]);
         }
         for (int i = 0; i < width; ++i) gradients[i] = values[i] > 0 ? gradients[i] : 0.0f;
     }
@@ -176,7 +207,6 @@ template <typename T>
 struct GradientSums {
     static constexpr int sums = 2;
     RectifiedGradient<T> dz;
-    const T* x;
     T* dresidual;  ///< takes dz, for whoever added the residual and for the pass after this; null: not wanted
     std::int64_t channels;
     BackwardFinish channel;
@@ -193,13 +223,17 @@ struct GradientSums {
         return {{channel.saved.coefficients, column}, {channel.saved.mean, column}};
     }
     template <int width>
-    TERRANE_HOST_DEVICE void add(std::int64_t row, std::int64_t column, const Columns<width>& columns,
-                                 double (&own)[2][width]) const {
-        const std::int64_t first = row * channels + column;
+    using Row = typename RectifiedGradient<T>::template Row<width>;
+    template <int width>
+    TERRANE_HOST_DEVICE Row<width> read(std::int64_t row, std::int64_t column) const {
+        return dz.template read<width>(row * channels + column);
+    }
+    template <int width>
+    TERRANE_HOST_DEVICE void add(std::int64_t row, std::int64_t column, const Row<width>& packs,
+                                 const Columns<width>& columns, double (&own)[2][width]) const {
         float gradients[width], values[width];
-        load<width>(x, first, values);
-        dz.template read<width>(first, values, columns.forward, gradients);
-        if (dresidual != nullptr) store<width>(dresidual, first, gradients);
+        dz.template values_of<width>(packs, columns.forward, values, gradients);
+        if (dresidual != nullptr) store<width>(dresidual, row * channels + column, gradients);
         for (int i = 0; i < width; ++i) {
             const double gradient = static_cast<double>(gradients[i]);
             own[0][i] += gradient;
@@ -233,7 +267,6 @@ struct ExchangedGradients {
 template <typename T>
 struct GradientPass {
     RectifiedGradient<T> dz;
-    const T* x;
     T* dx;
     const Forward* forward;
     const Backward* coefficients;
@@ -255,13 +288,18 @@ struct GradientPass {
         return own;
     }
     template <int width>
-    TERRANE_HOST_DEVICE void apply(std::int64_t row, std::int64_t column, const Columns<width>& own) const {
-        const std::int64_t first = row * channels + column;
+    using Row = typename RectifiedGradient<T>::template Row<width>;
+    template <int width>
+    TERRANE_HOST_DEVICE Row<width> read(std::int64_t row, std::int64_t column) const {
+        return dz.template read<width>(row * channels + column);
+    }
+    template <int width>
+    TERRANE_HOST_DEVICE void apply(std::int64_t row, std::int64_t column, const Row<width>& packs,
+                                   const Columns<width>& own) const {
         float gradients[width], values[width];
-        load<width>(x, first, values);
-        dz.template read<width>(first, values, own.forward, gradients);
+        dz.template values_of<width>(packs, own.forward, values, gradients);
         for (int i = 0; i < width; ++i) values[i] = own.backward.values[i].apply(values[i], gradients[i]);
-        store<width>(dx, first, values);
+        store<width>(dx, row * channels + column, values);
     }
 };
 
@@ -323,18 +361,18 @@ class BatchNormPlan final : public KernelPlan<ops::BatchNorm> {
         const Saved saved = Saved::in(arguments.saved, channels_);
         const BackwardFinish channel{saved, coefficients, takes_batch()};
         const bool adds = op_.residual == ops::Residual::yes;
-        const RectifiedGradient<T> dz{terms_of<T>(arguments.output_gradients[0]), gate(),
+        const T* x = arguments.inputs[0].as<T>();
+        const RectifiedGradient<T> dz{terms_of<T>(arguments.output_gradients[0]), gate(), x,
                                       gate() == Gate::output ? arguments.outputs[0].as<T>() : nullptr};
         const TensorView& dx = arguments.input_gradients[0].view;
         const TensorView residual_gradient = adds ? arguments.input_gradients[5].view : TensorView{};
         T* const dresidual = residual_gradient ? residual_gradient.as<T>() : nullptr;
-        const T* x = arguments.inputs[0].as<T>();
         if (arguments.phase == device::Phase::after_exchange) {
             launch(queue_, channels_, ExchangedGradients{arguments.exchange, channels_, channel});
         } else {
             const bool exchanges = arguments.phase == device::Phase::before_exchange;
             launch_column_sums(queue_, geometry_, partials,
-                               GradientSums<T>{dz, x, dresidual, channels_, channel,
+                               GradientSums<T>{dz, dresidual, channels_, channel,
                                                parameter_gradient(arguments.input_gradients[1]),
                                                parameter_gradient(arguments.input_gradients[2]),
                                                exchanges ? arguments.exchange : nullptr});
@@ -343,10 +381,9 @@ class BatchNormPlan final : public KernelPlan<ops::BatchNorm> {
         if (!dx) return;
         // The gradient of the residual is dz already.
         const RectifiedGradient<T> source =
-            dresidual != nullptr ? RectifiedGradient<T>{{dresidual}, Gate::open, nullptr} : dz;
-        launch_columns<T>(
-            queue_, rows_, channels_,
-            GradientPass<T>{source, x, dx.as<T>(), saved.coefficients, coefficients, channels_});
+            dresidual != nullptr ? RectifiedGradient<T>{{dresidual}, Gate::open, x, nullptr} : dz;
+        launch_columns<T>(queue_, rows_, channels_,
+                          GradientPass<T>{source, dx.as<T>(), saved.coefficients, coefficients, channels_});
     }
 
   private:

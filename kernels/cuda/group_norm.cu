@@ -41,8 +41,13 @@ struct MomentSums {
     AreaSums* found;  ///< [samples, channels]
 
     template <int width>
-    TERRANE_HOST_DEVICE void add(std::int64_t row, std::int64_t column, double (&own)[2][width]) const {
-        add_moments<width>(x, row * channels + column, own);
+    TERRANE_HOST_DEVICE Pack<T, width> read(std::int64_t row, std::int64_t column) const {
+        return read_pack<width>(x + row * channels + column);
+    }
+    template <int width>
+    TERRANE_HOST_DEVICE void add(std::int64_t, std::int64_t, const Pack<T, width>& pack, const NoColumns&,
+                                 double (&own)[2][width]) const {
+        add_moments<width>(pack, own);
     }
     TERRANE_HOST_DEVICE void finish(std::int64_t channel, const double (&total)[2]) const {
         found[channel] = {total[0], total[1]};
@@ -97,22 +102,32 @@ struct NormPass {
         return {coefficients, channel};
     }
     template <int width>
-    TERRANE_HOST_DEVICE void apply(std::int64_t row, std::int64_t column,
-                                   const OfChannels<width, Forward>& own) const {
+    struct Row {
+        Pack<T, width> x, residual;
+    };
+    template <int width>
+    TERRANE_HOST_DEVICE Row<width> read(std::int64_t row, std::int64_t column) const {
         const std::int64_t first = row * channels + column;
+        Row<width> packs{read_pack<width>(x + first), {}};
+        if (residual != nullptr) packs.residual = read_pack<width>(residual + first);
+        return packs;
+    }
+    template <int width>
+    TERRANE_HOST_DEVICE void apply(std::int64_t row, std::int64_t column, const Row<width>& packs,
+                                   const OfChannels<width, Forward>& own) const {
         float values[width];
-        load<width>(x, first, values);
+        widen_pack<width>(packs.x, values);
         for (int i = 0; i < width; ++i) values[i] = own.values[i].apply(values[i]);
         if (residual != nullptr) {
             float more[width];
-            load<width>(residual, first, more);
+            widen_pack<width>(packs.residual, more);
             for (int i = 0; i < width; ++i) values[i] += more[i];
         }
         for (float& value : values) {
             if (tail == Tail::rectify && !(value > 0)) value = 0;
             if (tail == Tail::silu) value = formulas::activate<ops::ActivationKind::silu>(value);
         }
-        store<width>(y, first, values);
+        store<width>(y, row * channels + column, values);
     }
 };
 
@@ -120,24 +135,36 @@ struct NormPass {
 template <typename T>
 struct TailGradient {
     Terms<T> dy;
+    const T* x;
     const T* y;  ///< null unless rectified
     std::int64_t channels;
     Tail tail;
 
-    /// `x`: the same elements of the input.
     template <int width>
-    TERRANE_HOST_DEVICE void read(std::int64_t first, const float (&x)[width],
-                                  const OfChannels<width, Forward>& forward,
-                                  float (&gradients)[width]) const {
-        dy.template read<width>(first, gradients);
+    struct Row {
+        typename Terms<T>::template Packs<width> dy;
+        Pack<T, width> x, y;
+    };
+    template <int width>
+    TERRANE_HOST_DEVICE Row<width> read(std::int64_t first) const {
+        Row<width> packs{dy.template packs<width>(first), read_pack<width>(x + first), {}};
+        if (tail == Tail::rectify) packs.y = read_pack<width>(y + first);
+        return packs;
+    }
+    /// From a row the input and the gradient.
+    template <int width>
+    TERRANE_HOST_DEVICE void values_of(const Row<width>& packs, const OfChannels<width, Forward>& forward,
+                                       float (&inputs)[width], float (&gradients)[width]) const {
+        widen_pack<width>(packs.x, inputs);
+        dy.template sum_of<width>(packs.dy, gradients);
         if (tail == Tail::rectify) {
             float values[width];
-            load<width>(y, first, values);
+            widen_pack<width>(packs.y, values);
             for (int i = 0; i < width; ++i) gradients[i] = values[i] > 0 ? gradients[i] : 0.0f;
         }
         for (int i = 0; tail == Tail::silu && i < width; ++i) {
             gradients[i] *=
-                formulas::activation_slope<ops::ActivationKind::silu>(forward.values[i].apply(x[i]));
+                formulas::activation_slope<ops::ActivationKind::silu>(forward.values[i].apply(inputs[i]));
         }
     }
 };
@@ -147,7 +174,6 @@ template <typename T>
 struct GradientSums {
     static constexpr int sums = 2;
     TailGradient<T> dz;
-    const T* x;
     const Forward* coefficients;
     const Statistics* statistics;
     Groups groups;
@@ -165,12 +191,16 @@ struct GradientSums {
         return own;
     }
     template <int width>
-    TERRANE_HOST_DEVICE void add(std::int64_t row, std::int64_t column, const Columns<width>& columns,
-                                 double (&own)[2][width]) const {
-        const std::int64_t first = row * groups.channels + column;
+    using Row = typename TailGradient<T>::template Row<width>;
+    template <int width>
+    TERRANE_HOST_DEVICE Row<width> read(std::int64_t row, std::int64_t column) const {
+        return dz.template read<width>(row * groups.channels + column);
+    }
+    template <int width>
+    TERRANE_HOST_DEVICE void add(std::int64_t, std::int64_t, const Row<width>& packs,
+                                 const Columns<width>& columns, double (&own)[2][width]) const {
         float gradients[width], values[width];
-        load<width>(x, first, values);
-        dz.template read<width>(first, values, columns.forward, gradients);
+        dz.template values_of<width>(packs, columns.forward, values, gradients);
         for (int i = 0; i < width; ++i) {
             const double gradient = static_cast<double>(gradients[i]);
             own[0][i] += gradient;
@@ -238,7 +268,6 @@ struct FindBackward {
 template <typename T>
 struct GradientPass {
     TailGradient<T> dz;
-    const T* x;
     T *dx, *dresidual;
     const Forward* forward;
     const Backward* coefficients;
@@ -253,11 +282,17 @@ struct GradientPass {
         return {{forward, channel}, {coefficients, channel}};
     }
     template <int width>
-    TERRANE_HOST_DEVICE void apply(std::int64_t row, std::int64_t column, const Columns<width>& own) const {
+    using Row = typename TailGradient<T>::template Row<width>;
+    template <int width>
+    TERRANE_HOST_DEVICE Row<width> read(std::int64_t row, std::int64_t column) const {
+        return dz.template read<width>(row * dz.channels + column);
+    }
+    template <int width>
+    TERRANE_HOST_DEVICE void apply(std::int64_t row, std::int64_t column, const Row<width>& packs,
+                                   const Columns<width>& own) const {
         const std::int64_t first = row * dz.channels + column;
         float gradients[width], values[width];
-        load<width>(x, first, values);
-        dz.template read<width>(first, values, own.forward, gradients);
+        dz.template values_of<width>(packs, own.forward, values, gradients);
         if (dresidual != nullptr) store<width>(dresidual, first, gradients);
         if (dx == nullptr) return;
         for (int i = 0; i < width; ++i) values[i] = own.backward.values[i].apply(values[i], gradients[i]);
@@ -316,8 +351,7 @@ class GroupNormPlan final : public KernelPlan<ops::GroupNorm> {
         auto* coefficients = workspace.take<Backward>(all_channels());
         auto* found = workspace.take<AreaSums>(all_channels());
         auto* partials = workspace.take_doubles(0);
-        const T* x = arguments.inputs[0].as<T>();
-        const TailGradient<T> dz{terms_of<T>(arguments.output_gradients[0]),
+        const TailGradient<T> dz{terms_of<T>(arguments.output_gradients[0]), arguments.inputs[0].as<T>(),
                                  tail_ == Tail::rectify ? arguments.outputs[0].as<T>() : nullptr,
                                  groups_.channels, tail_};
         const auto* scale = arguments.inputs[1].as<float>();
@@ -326,7 +360,7 @@ class GroupNormPlan final : public KernelPlan<ops::GroupNorm> {
         const auto dshift = parameter_gradient(arguments.input_gradients[2]);
         if (dx || dscale || dshift) {
             launch_column_sums(queue_, columns_, partials,
-                               GradientSums<T>{dz, x, forward, statistics, groups_, found});
+                               GradientSums<T>{dz, forward, statistics, groups_, found});
         }
         if (dscale || dshift) {
             launch(queue_, groups_.channels, ParameterGradients{found, statistics, groups_, dscale, dshift});
@@ -339,7 +373,7 @@ class GroupNormPlan final : public KernelPlan<ops::GroupNorm> {
             op_.residual == ops::Residual::yes ? arguments.input_gradients[3].view : TensorView{};
         if (!dx && !dresidual) return;
         launch_columns<T>(queue_, groups_.area, groups_.channels,
-                          GradientPass<T>{dz, x, dx ? dx.as<T>() : nullptr,
+                          GradientPass<T>{dz, dx ? dx.as<T>() : nullptr,
                                           dresidual ? dresidual.as<T>() : nullptr, forward, coefficients},
                           groups_.samples);
     }

@@ -18,9 +18,21 @@ namespace terrane::cuda {
 /// Throws Error E0714 if the launch before failed.
 void check_launch();
 
+/// Blocks that must find room on a multiprocessor at once; the compiler keeps to the registers of that many.
+/// A work says so where one block would leave memory waiting.
+template <typename Work>
+constexpr int least_blocks() {
+    if constexpr (requires { Work::least_blocks; }) {
+        return Work::least_blocks;
+    } else {
+        return 1;
+    }
+}
+
 /// Work items beyond the grid's threads are taken in strides of the grid.
 template <typename Work>
-__global__ void run_items(std::int64_t items, const Work work) {
+__global__ void __launch_bounds__(block_threads, least_blocks<Work>())
+    run_items(std::int64_t items, const Work work) {
     const std::int64_t stride = static_cast<std::int64_t>(gridDim.x) * blockDim.x;
     for (std::int64_t item = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; item < items;
          item += stride) {
@@ -29,7 +41,8 @@ __global__ void run_items(std::int64_t items, const Work work) {
 }
 
 template <typename Work>
-__global__ void run_teams(std::int64_t teams, const Work work) {
+__global__ void __launch_bounds__(block_threads, least_blocks<Work>())
+    run_teams(std::int64_t teams, const Work work) {
     constexpr int per_block = block_threads / Work::threads;
     __shared__ typename Work::Shared shared[per_block];
     Team<Work::threads, typename Work::Shared> team{shared[threadIdx.x / Work::threads]};
@@ -128,12 +141,14 @@ void launch_rows(Queue queue, std::int64_t rows, std::int64_t columns, const Fun
 }
 
 /// The same pass over one or several matrices, for functions that need something of each column of each: a
-/// thread reads that once, for a pack of columns, and takes several rows. Rows are counted through all
-/// matrices; the columns that of_columns is asked for, too. Function: template <int width> auto
-/// of_columns(std::int64_t column) const, and template <int width> void apply(std::int64_t row, std::int64_t
-/// column, const Own& own) const.
+/// thread reads that once, for a pack of columns, and takes several rows, two at a time, so that memory has
+/// more to answer. Rows are counted through all matrices; the columns that of_columns is asked for, too.
+/// Function: template <int width> auto of_columns(std::int64_t column) const; template <int width> auto
+/// read(std::int64_t row, std::int64_t column) const, packs as they lie in memory; template <int width> void
+/// apply(std::int64_t row, std::int64_t column, what was read, of_columns' result) const.
 template <int width, typename Function>
 struct Columnwise {
+    static constexpr int least_blocks = 2;
     Function function;
     std::int64_t rows, columns, lanes;  ///< of a matrix; lanes: rows that are taken side by side
 
@@ -141,9 +156,16 @@ struct Columnwise {
         const std::int64_t packs = columns / width, strip = item / packs;
         const std::int64_t column = (item - strip * packs) * width, matrix = strip / lanes;
         const auto own = function.template of_columns<width>(matrix * columns + column);
-        for (std::int64_t row = strip - matrix * lanes; row < rows; row += lanes) {
-            function.template apply<width>(matrix * rows + row, column, own);
+        const std::int64_t end = (matrix + 1) * rows;
+        std::int64_t row = matrix * rows + strip - matrix * lanes;
+        for (; row + lanes < end; row += 2 * lanes) {
+            const auto first = function.template read<width>(row, column);
+            const auto second = function.template read<width>(row + lanes, column);
+            function.template apply<width>(row, column, first, own);
+            function.template apply<width>(row + lanes, column, second, own);
         }
+        if (row < end)
+            function.template apply<width>(row, column, function.template read<width>(row, column), own);
     }
 };
 
@@ -151,7 +173,7 @@ template <int width, typename Function>
 void launch_columnwise(Queue queue, std::int64_t rows, std::int64_t columns, std::int64_t matrices,
                        const Function& function) {
     // Rows per thread: as many as leave threads enough to fill the device.
-    constexpr std::int64_t threads_wanted = std::int64_t{1} << 19, most_rows = 16;
+    constexpr std::int64_t threads_wanted = std::int64_t{1} << 17, most_rows = 32;
     const std::int64_t packs = columns / width;
     const std::int64_t each =
         std::clamp<std::int64_t>(matrices * rows * packs / threads_wanted, 1, most_rows);

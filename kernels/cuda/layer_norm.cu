@@ -134,11 +134,23 @@ struct ParameterSums {
     ParameterGradient dscale, dshift;
 
     template <int width>
-    TERRANE_HOST_DEVICE void add(std::int64_t row, std::int64_t column, double (&own)[2][width]) const {
-        const Statistics statistics = saved[row];
+    struct Row {
+        typename Terms<T>::template Packs<width> dy;
+        Pack<T, width> x;
+        Statistics statistics;
+    };
+    template <int width>
+    TERRANE_HOST_DEVICE Row<width> read(std::int64_t row, std::int64_t column) const {
+        const std::int64_t first = row * channels + column;
+        return {dy.template packs<width>(first), read_pack<width>(x + first), saved[row]};
+    }
+    template <int width>
+    TERRANE_HOST_DEVICE void add(std::int64_t, std::int64_t, const Row<width>& packs, const NoColumns&,
+                                 double (&own)[2][width]) const {
+        const Statistics& statistics = packs.statistics;
         float gradients[width], values[width];
-        dy.template read<width>(row * channels + column, gradients);
-        load<width>(x, row * channels + column, values);
+        dy.template sum_of<width>(packs.dy, gradients);
+        widen_pack<width>(packs.x, values);
         for (int i = 0; i < width; ++i) {
             const double gradient = static_cast<double>(gradients[i]);
             own[0][i] += gradient;

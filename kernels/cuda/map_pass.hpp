@@ -3,12 +3,6 @@
 #include "cuda/divisor.hpp"
 #include "cuda/launch.hpp"
 
-#ifdef __CUDA_ARCH__
-#define TERRANE_UNROLL _Pragma("unroll")
-#else
-#define TERRANE_UNROLL
-#endif
-
 namespace terrane::cuda {
 
 /// A pass over maps [batch, rows, columns, channels]. What a pixel's channels have in common is found once

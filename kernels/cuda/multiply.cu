@@ -106,11 +106,21 @@ struct ChannelPartnerSums {
     std::int64_t channels, first_row, first_target;
 
     template <int width>
-    TERRANE_HOST_DEVICE void add(std::int64_t row, std::int64_t column, double (&own)[1][width]) const {
+    struct Row {
+        typename Terms<T>::template Packs<width> dy;
+        Pack<T, width> a;
+    };
+    template <int width>
+    TERRANE_HOST_DEVICE Row<width> read(std::int64_t row, std::int64_t column) const {
         const std::int64_t first = (first_row + row) * channels + column;
+        return {dy.template packs<width>(first), read_pack<width>(a + first)};
+    }
+    template <int width>
+    TERRANE_HOST_DEVICE void add(std::int64_t, std::int64_t, const Row<width>& packs, const NoColumns&,
+                                 double (&own)[1][width]) const {
         float gradients[width], values[width];
-        dy.template read<width>(first, gradients);
-        load<width>(a, first, values);
+        dy.template sum_of<width>(packs.dy, gradients);
+        widen_pack<width>(packs.a, values);
         for (int i = 0; i < width; ++i) {
             own[0][i] += static_cast<double>(gradients[i]) * static_cast<double>(values[i]);
         }

@@ -47,9 +47,16 @@ struct BiasSums {
     ParameterGradient target;
 
     template <int width>
-    TERRANE_HOST_DEVICE void add(std::int64_t row, std::int64_t column, double (&own)[1][width]) const {
+    using Row = typename Terms<T>::template Packs<width>;
+    template <int width>
+    TERRANE_HOST_DEVICE Row<width> read(std::int64_t row, std::int64_t column) const {
+        return dy.template packs<width>(row * channels + column);
+    }
+    template <int width>
+    TERRANE_HOST_DEVICE void add(std::int64_t, std::int64_t, const Row<width>& packs, const NoColumns&,
+                                 double (&own)[1][width]) const {
         float values[width];
-        dy.template read<width>(row * channels + column, values);
+        dy.template sum_of<width>(packs, values);
         for (int i = 0; i < width; ++i) own[0][i] += static_cast<double>(values[i]);
     }
     TERRANE_HOST_DEVICE void finish(std::int64_t c, const double (&total)[1]) const {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <utility>
+
 #include "cuda/launch.hpp"
 
 /// Sums over many elements in two stages and a fixed order, in double: bits do not depend on which block ran
@@ -63,13 +65,13 @@ struct PartialStrides {
     std::int64_t group, chunk, sum;
 };
 
-/// The second stage: a warp adds up the partial sums of a group.
-template <typename Work>
+/// The second stage: a team adds up the partial sums of a group.
+template <int team_threads, typename Work>
 struct SumFinish {
-    static constexpr int threads = warp_threads;
+    static constexpr int threads = team_threads;
     static constexpr int sums = Work::sums;
     struct Shared {
-        double values[sums][warp_threads];
+        double values[sums][team_threads];
     };
     Work work;
     std::int64_t chunks;
@@ -96,6 +98,17 @@ struct SumFinish {
         });
     }
 };
+
+/// A warp for each group, or a block where there is much to add up.
+template <typename Work>
+void launch_finish(Queue queue, std::int64_t groups, std::int64_t chunks, const PartialStrides& strides,
+                   const double* partials, const Work& work) {
+    if (chunks > 4 * warp_threads) {
+        launch_teams(queue, groups, SumFinish<block_threads, Work>{work, chunks, strides, partials});
+    } else {
+        launch_teams(queue, groups, SumFinish<warp_threads, Work>{work, chunks, strides, partials});
+    }
+}
 
 /// A whole group by one warp, where groups are small.
 template <typename Work>
@@ -129,8 +142,7 @@ template <typename Work>
 void launch_sums(Queue queue, const SumGeometry& g, double* partials, const Work& work) {
     if (g.is_small()) return launch_teams(queue, g.groups, SmallSum<Work>{work, g.items});
     launch_teams(queue, g.groups * g.chunks, SumChunk<Work>{work, g, partials});
-    launch_teams(queue, g.groups,
-                 SumFinish<Work>{work, g.chunks, {g.chunks * Work::sums, Work::sums, 1}, partials});
+    launch_finish(queue, g.groups, g.chunks, {g.chunks * Work::sums, Work::sums, 1}, partials, work);
 }
 
 /// Sums down the columns of one or several matrices of `rows` rows: tiles of columns times chunks of rows, a
@@ -162,25 +174,27 @@ struct ColumnGeometry {
     }
 };
 
-/// What a work reads once for a pack of columns instead of with every row; nothing where it has no
-/// of_columns.
+/// What works get that read nothing once for a pack of columns.
+struct NoColumns {};
+
 template <int width, typename Work>
 TERRANE_HOST_DEVICE inline auto read_columns(const Work& work, std::int64_t column) {
-    struct Nothing {};
     if constexpr (requires { work.template of_columns<width>(column); }) {
         return work.template of_columns<width>(column);
     } else {
-        return Nothing{};
+        return NoColumns{};
     }
 }
 
-/// Work: `sums`, template <int width> void add(row, column, double (&sums)[k][width]) const,
-/// void finish(column, const double (&sums)[k]) const. With template <int width> auto of_columns(column)
-/// const, whose result add takes before the sums. Rows are counted through all matrices; columns, too, in
-/// finish and of_columns.
+/// Work: `sums`; template <int width> auto read(row, column) const, a pack of a row as it lies in memory;
+/// template <int width> void add(row, column, what was read, columns, double (&sums)[k][width]) const; void
+/// finish(column, const double (&sums)[k]) const. `columns` is what template <int width> auto
+/// of_columns(column) const gives, where there is one, else NoColumns. Rows are counted through all matrices;
+/// columns, too, in finish and of_columns. A thread reads several rows before it looks at the first: memory
+/// is slow to answer, and fast if it is asked for much at a time.
 template <int width, typename Work>
 struct ColumnChunk {
-    static constexpr int threads = block_threads;
+    static constexpr int threads = block_threads, least_blocks = 2;
     static constexpr int sums = Work::sums;
     struct Shared {
         double values[sums * width][block_threads];
@@ -189,6 +203,20 @@ struct ColumnChunk {
     ColumnGeometry g;
     double* partials;
 
+    using Row = decltype(std::declval<const Work&>().template read<width>(0, 0));
+    /// Rows that a thread reads at a time.
+    static constexpr int at_once = sizeof(Row) <= 16 ? 4 : sizeof(Row) <= 32 ? 3 : 2;
+
+    template <int count, typename Columns>
+    TERRANE_HOST_DEVICE void add_rows(std::int64_t row, int step, std::int64_t column, const Columns& columns,
+                                      double (&own)[sums][width]) const {
+        Row rows[count];
+        TERRANE_UNROLL
+        for (int i = 0; i < count; ++i) rows[i] = work.template read<width>(row + i * step, column);
+        TERRANE_UNROLL
+        for (int i = 0; i < count; ++i)
+            work.template add<width>(row + i * step, column, rows[i], columns, own);
+    }
     template <typename Team>
     TERRANE_HOST_DEVICE void operator()(Team& team, std::int64_t index) const {
         const std::int64_t strip = index / g.tiles, first_pack = (index - strip * g.tiles) * g.lanes;
@@ -200,15 +228,12 @@ struct ColumnChunk {
             const std::int64_t column = (first_pack + thread % g.lanes) * width;
             double own[sums][width] = {};
             if (column < g.columns) {
-                const auto of_columns = read_columns<width>(work, matrix * g.columns + column);
-                for (std::int64_t row = matrix * g.rows + begin + thread / g.lanes;
-                     row < matrix * g.rows + end; row += row_lanes) {
-                    if constexpr (requires { work.template add<width>(row, column, of_columns, own); }) {
-                        work.template add<width>(row, column, of_columns, own);
-                    } else {
-                        work.template add<width>(row, column, own);
-                    }
-                }
+                const auto columns = read_columns<width>(work, matrix * g.columns + column);
+                std::int64_t row = matrix * g.rows + begin + thread / g.lanes;
+                for (; row + (at_once - 1) * row_lanes < matrix * g.rows + end; row += at_once * row_lanes)
+                    add_rows<at_once>(row, row_lanes, column, columns, own);
+                for (; row < matrix * g.rows + end; row += row_lanes)
+                    add_rows<1>(row, row_lanes, column, columns, own);
             }
             for (int v = 0; v < sums * width; ++v) team.shared.values[v][thread] = own[v / width][v % width];
         });
@@ -237,9 +262,8 @@ void launch_column_sums(Queue queue, const ColumnGeometry& g, double* partials, 
     } else {
         launch_teams(queue, teams, ColumnChunk<1, Work>{work, g, partials});
     }
-    launch_teams(
-        queue, g.all_columns(),
-        SumFinish<Work>{work, g.chunks, {1, Work::sums * g.all_columns(), g.all_columns()}, partials});
+    launch_finish(queue, g.all_columns(), g.chunks, {1, Work::sums * g.all_columns(), g.all_columns()},
+                  partials, work);
 }
 
 }  // namespace terrane::cuda

@@ -6,3 +6,10 @@
 #else
 #define TERRANE_HOST_DEVICE
 #endif
+
+/// Before a loop of few, known rounds: on a device its arrays then lie in registers.
+#ifdef __CUDA_ARCH__
+#define TERRANE_UNROLL _Pragma("unroll")
+#else
+#define TERRANE_UNROLL
+#endif
