@@ -1,19 +1,23 @@
-# terrane_hide_gpus_from_tests(): tests of this directory that are not labelled gpu see none, whatever the machine has:
-# --device auto, the default, would take them. May be called several times.
-function(terrane_hide_gpus_from_tests)
-  get_property(hidden DIRECTORY PROPERTY terrane_gpus_hidden SET)
-  if(NOT hidden)
-    set_property(DIRECTORY PROPERTY terrane_gpus_hidden ON)
-    cmake_language(DEFER CALL terrane_hide_gpus_now)
+# terrane_finish_tests(): what holds for all tests of this directory, however they were added. Without the label gpu they see no
+# GPU, whatever the machine has: --device auto, the default, would take it. Under sanitizers they get those sanitizers' options
+# and more time. May be called several times.
+function(terrane_finish_tests)
+  get_property(asked DIRECTORY PROPERTY terrane_tests_finished SET)
+  if(NOT asked)
+    set_property(DIRECTORY PROPERTY terrane_tests_finished ON)
+    cmake_language(DEFER CALL terrane_finish_tests_now)
   endif()
 endfunction()
 
-function(terrane_hide_gpus_now)
+function(terrane_finish_tests_now)
   get_property(tests DIRECTORY PROPERTY TESTS)
   foreach(test IN LISTS tests)
     get_property(labels TEST ${test} PROPERTY LABELS)
     if(NOT "gpu" IN_LIST labels)
       set_property(TEST ${test} APPEND PROPERTY ENVIRONMENT "CUDA_VISIBLE_DEVICES=")
+    endif()
+    if(TERRANE_SANITIZE)
+      terrane_test_under_sanitizers(${test})
     endif()
   endforeach()
 endfunction()
@@ -25,7 +29,7 @@ endfunction()
 # (NAME_ranks_2 ...) and, with LAUNCHERS mpirun env, also over TCP without MPI (NAME_env_ranks_2 ...). An executable that finds its data, PyTorch or device missing exits with 77 after printing
 # the reason (tests/support/skip.hpp): ctest shows it as skipped, never as passed.
 function(terrane_add_test name)
-  terrane_hide_gpus_from_tests()
+  terrane_finish_tests()
   cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;DEPENDS;LABELS;RANKS;LAUNCHERS;LIBRARIES" ${ARGN})
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 300)

@@ -19,14 +19,6 @@ endif()
 if(TERRANE_WERROR)
   target_compile_options(terrane_options INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Werror>)
 endif()
-if(TERRANE_SANITIZE)
-  target_compile_options(terrane_options INTERFACE
-    $<$<COMPILE_LANGUAGE:CXX>:-fsanitize=${TERRANE_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all>)
-  # What g++ adds for the sanitizers hides from it that a variant's members are set before they are read.
-  target_compile_options(terrane_options INTERFACE
-    $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-maybe-uninitialized>)
-  target_link_options(terrane_options INTERFACE -fsanitize=${TERRANE_SANITIZE})
-endif()
 if(TERRANE_FUZZ)  # clang only: coverage for libFuzzer (scripts/fuzz.sh)
   target_compile_options(terrane_options INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-fsanitize=fuzzer-no-link>)
 endif()

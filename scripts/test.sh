@@ -1,10 +1,17 @@
 #!/usr/bin/env bash
 # From a fresh machine to test results: installs what is missing, builds, runs all tests.
-# Arguments go to ctest: scripts/test.sh -R config. Soak tests run only if asked for: scripts/test.sh -L soak
+# Usage: scripts/test.sh [--preset NAME] [arguments of ctest...]
+# NAME is a preset of CMakePresets.json (release, or what TERRANE_PRESET says): asan, ubsan and tsan build with sanitizers and
+# run every test under them (CONTRIBUTING.md). Soak tests run only if asked for: scripts/test.sh -L soak
 set -euo pipefail
 cd "$(dirname "$0")/.."
 exec </dev/null
 
+if [ "${1:-}" = --preset ]; then
+  [ $# -ge 2 ] || { echo "test: --preset needs a name" >&2; exit 2; }
+  export TERRANE_PRESET=$2
+  shift 2
+fi
 scripts/setup.sh
 scripts/build.sh
 build=build/${TERRANE_PRESET:-release}

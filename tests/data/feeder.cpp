@@ -1,8 +1,6 @@
 #include "data/feeder.hpp"
 
-#include <cstdlib>
 #include <cstring>
-#include <new>
 #include <semaphore>
 #include <thread>
 
@@ -10,6 +8,7 @@
 #include "base/error.hpp"
 #include "ref/backend.hpp"
 #include "support/catch.hpp"
+#include "support/counted_new.hpp"
 #include "support/synthetic_source.hpp"
 
 using namespace terrane;
@@ -34,16 +33,8 @@ struct Fixture {
 
 }  // namespace
 
-void* operator new(std::size_t bytes) {
+void test::count_allocation(std::size_t, const void*) {
     allocations.fetch_add(1, std::memory_order_relaxed);
-    if (void* memory = std::malloc(bytes == 0 ? 1 : bytes)) return memory;
-    throw std::bad_alloc();
-}
-void operator delete(void* memory) noexcept {
-    std::free(memory);
-}
-void operator delete(void* memory, std::size_t) noexcept {
-    std::free(memory);
 }
 
 TEST_CASE("an untouched sample is the stored tile, normalised, and empty places are ignored") {

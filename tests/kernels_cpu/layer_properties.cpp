@@ -1,12 +1,11 @@
 #include <omp.h>
 
 #include <atomic>
-#include <cstdlib>
-#include <new>
 
 #include "cpu/backend.hpp"
 #include "kernels_cpu/plan_runner.hpp"
 #include "support/catch.hpp"
+#include "support/counted_new.hpp"
 
 using namespace terrane;
 using namespace terrane::test;
@@ -15,13 +14,6 @@ namespace {
 
 std::atomic<std::int64_t> allocated_blocks{0};
 std::atomic<std::int64_t> largest_block{0};
-
-void* counted(std::size_t bytes) {
-    ++allocated_blocks;
-    if (static_cast<std::int64_t>(bytes) > largest_block) largest_block = static_cast<std::int64_t>(bytes);
-    if (void* block = std::malloc(bytes == 0 ? 1 : bytes)) return block;
-    throw std::bad_alloc();
-}
 
 std::vector<TensorSpec> layer_inputs(const ops::Op& op, Shape x, Shape w, DType dtype) {
     std::vector<TensorSpec> inputs{{dtype, x}, {DType::f32, w}};
@@ -56,14 +48,9 @@ bool equal_bytes(const std::byte* a, const std::byte* b, std::size_t bytes) {
 
 }  // namespace
 
-void* operator new(std::size_t bytes) {
-    return counted(bytes);
-}
-void operator delete(void* block) noexcept {
-    std::free(block);
-}
-void operator delete(void* block, std::size_t) noexcept {
-    std::free(block);
+void terrane::test::count_allocation(std::size_t bytes, const void*) {
+    ++allocated_blocks;
+    if (static_cast<std::int64_t>(bytes) > largest_block) largest_block = static_cast<std::int64_t>(bytes);
 }
 
 TEST_CASE("a sample's output does not depend on its place in the batch") {

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <string>
+#include <string_view>
 
 #include "base/file.hpp"
 #include "base/philox.hpp"
@@ -47,10 +48,12 @@ void mutate(std::string& input, const std::vector<std::string>& seeds, PhiloxStr
             input = input.substr(0, at) + other.substr(place(other));
             return;
         }
-        default:  // opcodes
-            input[at] =
-                "(.0129NTXabcdefghijlqrstu])}\x80\x81\x85\x86\x87\x88\x8a\x8c\x93\x94QRGJK"[random.below(46)];
+        default: {
+            constexpr std::string_view opcodes =
+                "(.0129NTXabcdefghijlqrstu])}\x80\x81\x85\x86\x87\x88\x8a\x8c\x93\x94QRGJK";
+            input[at] = opcodes[random.below(static_cast<std::uint32_t>(opcodes.size()))];
             return;
+        }
     }
 }
 

@@ -1,8 +1,6 @@
 #include "tiles/store.hpp"
 
-#include <cstdlib>
 #include <fstream>
-#include <new>
 #include <thread>
 
 #include "base/fault.hpp"
@@ -11,6 +9,7 @@
 #include "base/slow_read.hpp"
 #include "scene.hpp"
 #include "support/catch.hpp"
+#include "support/counted_new.hpp"
 #include "support/temporary_folder.hpp"
 #include "tiles/preview.hpp"
 #include "tiles/verify.hpp"
@@ -36,18 +35,8 @@ void flip_bit(const std::filesystem::path& path, std::uint64_t byte, int bit) {
 
 }  // namespace
 
-// Not inlined, or GCC takes malloc and free for a mismatched pair.
-[[gnu::noinline]] void* operator new(std::size_t bytes) {
+void terrane::test::count_allocation(std::size_t, const void*) {
     ++allocations;
-    void* memory = std::malloc(bytes);
-    if (memory == nullptr) throw std::bad_alloc();
-    return memory;
-}
-[[gnu::noinline]] void operator delete(void* memory) noexcept {
-    std::free(memory);
-}
-[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept {
-    std::free(memory);
 }
 
 TEST_CASE("a flipped bit anywhere in a tile is found, with tile, dataset and file") {
