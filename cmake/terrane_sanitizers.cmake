@@ -6,6 +6,8 @@ if(TERRANE_SANITIZE)
   target_compile_options(terrane_options INTERFACE
     $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-maybe-uninitialized>)
   target_link_options(terrane_options INTERFACE -fsanitize=${TERRANE_SANITIZE})
+  # clang links its runtime with operator new into the program; where a test has its own (support/counted_new.hpp), that counts.
+  target_link_options(terrane_options INTERFACE $<$<CXX_COMPILER_ID:Clang>:-Wl,-z,muldefs>)
 endif()
 
 # terrane_test_under_sanitizers(TEST): the sanitizers' options for a test, which options in the user's environment overrule,

@@ -4,6 +4,7 @@
 # Usage: bundle.sh BUILD_FOLDER; exits with 77 where patchelf is missing.
 set -euo pipefail
 top=$(cd "$(dirname "$0")/../.." && pwd)
+[ -z "${TERRANE_SANITIZE:-}" ] || { echo "skipped: a program with sanitizers is larger than a bundle may be"; exit 77; }
 command -v patchelf >/dev/null || { echo "skipped: patchelf is missing"; exit 77; }
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT

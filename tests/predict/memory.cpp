@@ -1,12 +1,14 @@
 #include "base/process_memory.hpp"
 #include "predict/map_support.hpp"
 #include "support/catch.hpp"
+#include "support/skip.hpp"
 #include "support/temporary_folder.hpp"
 
 using namespace terrane;
 
 // In an executable of its own, so that the peak is this test's.
 TEST_CASE("a scene of 4 000 squared stays within the budget, which is far below the scene's own size") {
+    test::skip_under_sanitizers("their own memory counts into the peak");
     const test::TemporaryFolder folder;
     test::SyntheticScene scene(4000, 4000);
     const auto self = comm::self_communicator();

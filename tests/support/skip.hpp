@@ -14,4 +14,10 @@ namespace terrane::test {
     std::_Exit(77);
 }
 
+/// Of a build with sanitizers (cmake/terrane_sanitizers.cmake names them to its tests), what they make impossible.
+inline void skip_under_sanitizers(const std::string& reason) {
+    const char* sanitizers = std::getenv("TERRANE_SANITIZE");
+    if (sanitizers != nullptr) skip("under the sanitizers " + std::string(sanitizers) + ": " + reason);
+}
+
 }  // namespace terrane::test
