@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "graph/one_rank.hpp"
+
 namespace terrane::recipe {
 
 namespace {
@@ -70,6 +72,7 @@ std::int64_t Recursion::most_patches() const {
 }
 
 graph::Program Recursion::program(graph::Graph graph, const graph::PlanOptions& options) const {
+    if (machine_.collectives.size() == 1) graph::leave_out_exchange(graph);
     return {graph::plan_program(std::move(graph), machine_.backend, options), machine_.backend,
             machine_.store, machine_.collectives};
 }

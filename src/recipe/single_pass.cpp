@@ -1,3 +1,4 @@
+#include "graph/one_rank.hpp"
 #include "graph/split.hpp"
 #include "recipe/loss_ledger.hpp"
 #include "recipe/recipe.hpp"
@@ -9,6 +10,7 @@ namespace {
 graph::Program program_of(const Design& design, const Machine& machine, int input_slots = 1) {
     graph::Graph graph = parameter_graph(design);
     if (design.features == Features::given) graph = graph::split_at_frozen(graph).rest;
+    if (machine.collectives.size() == 1) graph::leave_out_exchange(graph);
     return {graph::plan_program(std::move(graph), machine.backend, design.plan), machine.backend,
             machine.store, machine.collectives, input_slots};
 }

@@ -44,6 +44,17 @@ TEST_CASE("two runs of the same configuration give the same bits") {
     CHECK(Run().train(config, third.path()).model != model);
 }
 
+TEST_CASE("on one rank synchronised batch norm gives the bits of batch norm") {
+    std::vector<std::vector<std::byte>> models;
+    for (const char* norm : {"batch", "sync_batch"}) {
+        test::TemporaryFolder folder;
+        config::Config config = test::small_config();
+        config.model.norm = norm;
+        models.push_back(Run().train(config, folder.path()).model);
+    }
+    CHECK(models[0] == models[1]);
+}
+
 TEST_CASE("a run that was stopped and resumed ends with the bits of one that was not") {
     test::TemporaryFolder whole, parts;
     config::Config config = test::small_config();
