@@ -158,13 +158,15 @@ struct Columnwise {
         const auto own = function.template of_columns<width>(matrix * columns + column);
         const std::int64_t end = (matrix + 1) * rows;
         std::int64_t row = matrix * rows + strip - matrix * lanes;
-        for (; row + lanes < end; row += 2 * lanes) {
-            const auto first = function.template read<width>(row, column);
-            const auto second = function.template read<width>(row + lanes, column);
-            function.template apply<width>(row, column, first, own);
-            function.template apply<width>(row + lanes, column, second, own);
+        if constexpr (width > 1) {
+            for (; row + lanes < end; row += 2 * lanes) {
+                const auto first = function.template read<width>(row, column);
+                const auto second = function.template read<width>(row + lanes, column);
+                function.template apply<width>(row, column, first, own);
+                function.template apply<width>(row + lanes, column, second, own);
+            }
         }
-        if (row < end)
+        for (; row < end; row += lanes)
             function.template apply<width>(row, column, function.template read<width>(row, column), own);
     }
 };

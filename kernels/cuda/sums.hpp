@@ -204,8 +204,8 @@ struct ColumnChunk {
     double* partials;
 
     using Row = decltype(std::declval<const Work&>().template read<width>(0, 0));
-    /// Rows that a thread reads at a time.
-    static constexpr int at_once = sizeof(Row) <= 16 ? 4 : sizeof(Row) <= 32 ? 3 : 2;
+    /// Rows that a thread reads at a time. Channels that don't fill a pack are rare: small code for them.
+    static constexpr int at_once = width == 1 ? 1 : sizeof(Row) <= 16 ? 4 : sizeof(Row) <= 32 ? 3 : 2;
 
     template <int count, typename Columns>
     TERRANE_HOST_DEVICE void add_rows(std::int64_t row, int step, std::int64_t column, const Columns& columns,
@@ -230,8 +230,11 @@ struct ColumnChunk {
             if (column < g.columns) {
                 const auto columns = read_columns<width>(work, matrix * g.columns + column);
                 std::int64_t row = matrix * g.rows + begin + thread / g.lanes;
-                for (; row + (at_once - 1) * row_lanes < matrix * g.rows + end; row += at_once * row_lanes)
-                    add_rows<at_once>(row, row_lanes, column, columns, own);
+                if constexpr (at_once > 1) {
+                    for (; row + (at_once - 1) * row_lanes < matrix * g.rows + end;
+                         row += at_once * row_lanes)
+                        add_rows<at_once>(row, row_lanes, column, columns, own);
+                }
                 for (; row < matrix * g.rows + end; row += row_lanes)
                     add_rows<1>(row, row_lanes, column, columns, own);
             }
