@@ -77,7 +77,7 @@ void TrainingConsole::on_step(const train::StepReport& step) {
     ++steps_;
     invocation_.world().set_step(step.step + 1);
     stragglers_.step();
-    report_straggler();
+    report_balance(step);
     if (folder_ == nullptr) return;
 
     const double per_step = seconds_ / static_cast<double>(steps_);
@@ -96,9 +96,13 @@ void TrainingConsole::on_step(const train::StepReport& step) {
     if (const std::string line = gpu_.line(); !line.empty()) console_.line(line);
 }
 
-void TrainingConsole::report_straggler() {
+void TrainingConsole::report_balance(const train::StepReport& step) {
     if (invocation_.world().size() == 1 || step_ % run_.steps_per_epoch != 0) return;
-    const Balance balance = stragglers_.epoch();
+    Balance balance = stragglers_.epoch();
+    if (step.gradient_sum) {  // what travels in the device's queue is no traffic of the message layer's
+        balance.megabytes = step.gradient_sum->bytes / 1e6;
+        balance.gigabytes_per_second = step.gradient_sum->bus_bandwidth / 1e9;
+    }
     imbalance_ = balance.imbalance;
     bus_bandwidth_ = balance.gigabytes_per_second;
     if (folder_ == nullptr) return;

@@ -38,7 +38,7 @@ class TrainingConsole final : public train::TrainingObserver {
     double tiles_per_second() const;
     double io_wait() const;
     void show_pending_row();
-    void report_straggler();  ///< at the end of an epoch; collective
+    void report_balance(const train::StepReport& step);  ///< at the end of an epoch; collective
 
     const Invocation& invocation_;
     report::RunFolder* folder_;

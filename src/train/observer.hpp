@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,12 @@
 
 namespace terrane::train {
 
+/// One step's gradients summed over the ranks, by themselves.
+struct GradientSum {
+    double bytes = 0;
+    double bus_bandwidth = 0;  ///< 2 (n - 1) / n times the bytes over the slowest rank's seconds
+};
+
 struct StepReport {
     std::int64_t step = 0;   ///< updates made, this one included
     std::int64_t epoch = 1;  ///< that this step belongs to, from 1
@@ -21,6 +28,9 @@ struct StepReport {
     std::int64_t samples = 0;  ///< the global batch
     double seconds = 0;        ///< of this step
     double io_wait = 0;        ///< seconds of them spent waiting for tiles
+    /// Measured with the last step of an epoch where sums are work in the device's queue, whose time nobody
+    /// sees.
+    std::optional<GradientSum> gradient_sum{};
 };
 
 /// The class map that an evaluation found for a tile of val.

@@ -143,7 +143,28 @@ void Trainer::finish_step() {
         state_.loss_since_evaluation += report.loss;
         ++state_.steps_since_evaluation;
     }
+    if (report.step % steps_per_epoch_ == 0) {
+        report.gradient_sum = time_gradient_sum();
+        step_done_ = std::chrono::steady_clock::now();
+    }
     setup_.observer.on_step(report);
+}
+
+// The gradients are those of a step that is done, or become so here; the next step begins with new ones.
+std::optional<GradientSum> Trainer::time_gradient_sum() {
+    device::Collectives* const sums = setup_.device_sums;
+    if (sums == nullptr || !sums->are_queued() || sums->size() == 1) return std::nullopt;
+    const std::span<float> gradients = store_.gradient_values();
+    setup_.backend.synchronise();
+    communicator_.barrier();
+    const auto begin = std::chrono::steady_clock::now();
+    sums->wait(sums->start_sum(gradients));
+    setup_.backend.synchronise();
+    std::array<double, 1> seconds{
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count()};
+    communicator_.max(seconds);
+    const auto bytes = static_cast<double>(gradients.size_bytes()), ranks = static_cast<double>(sums->size());
+    return GradientSum{bytes, 2 * (ranks - 1) / ranks * bytes / seconds[0]};
 }
 
 // What became of an update; true if it was made.

@@ -93,6 +93,7 @@ class Trainer {
     void finish_step();
     void finish_steps();  ///< all that are queued
     bool finish_update(const Update::Result& result, QueuedStep& step);
+    std::optional<GradientSum> time_gradient_sum();  ///< collective
     void skip(const device::UpdateRecord& record, const QueuedStep& step);
     void hand_out_loss_scale();  ///< to the programs
     bool evaluate();             ///< false: a stop came before its end

@@ -72,6 +72,50 @@ TEST_CASE("a step is queued while the one before is computed, and the host waits
     CHECK(steps == expected);
 }
 
+TEST_CASE("where sums are queued, those of a step are made once more at the end of an epoch, and timed") {
+    /// A second rank that brings nothing.
+    struct Silent final : device::Collectives {
+        int rank() const override { return 0; }
+        int size() const override { return 2; }
+        bool are_queued() const override { return true; }
+        void sum(std::span<float>) override {}
+        void sum(std::span<double>) override {}
+        void sum(std::span<std::int64_t>) override {}
+        Ticket start_sum(std::span<float> values) override {
+            whole = std::max(whole, values.size());
+            return 0;
+        }
+        void wait(Ticket) override {}
+        std::size_t whole = 0;
+    } sums;
+    config::Config config = test::small_config();
+    config.train.steps = 5;
+    config.eval.every = 0;
+    test::Run run(8);  // two steps an epoch
+    auto inner = ref::make_ref_backend();
+    test::OwnMemory device(*inner);
+    const test::TemporaryFolder folder, plain;
+    train::TrainingSetup setup{config,        run.training, nullptr, device, *run.communicator,
+                               folder.path(), run.recorder};
+    setup.device_sums = &sums;
+    train::Trainer trainer(setup);
+    trainer.prepare();
+    trainer.run();
+    REQUIRE(run.recorder.steps.size() == 5);
+    for (const train::StepReport& step : run.recorder.steps) {
+        CHECK(step.gradient_sum.has_value() == (step.step % 2 == 0));
+        if (!step.gradient_sum) continue;
+        CHECK(step.gradient_sum->bytes ==
+              static_cast<double>(trainer.store().gradient_values().size_bytes()));
+        CHECK(step.gradient_sum->bus_bandwidth > 0);
+    }
+    CHECK(sums.whole == trainer.store().gradient_values().size());
+    // The training itself is the one without.
+    test::Run alone(8);
+    alone.train(config, plain.path());
+    CHECK(test::bytes_of(trainer.store()) == alone.model);
+}
+
 TEST_CASE("an update that is not finite is left out alike by a device with a queue and by one without") {
     config::Config config = test::small_config();
     config.model.norm = "batch";
